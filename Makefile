@@ -1,0 +1,43 @@
+# `make` on a fresh checkout needs Python 3.11 or later and nothing else.
+PYTHON ?= python3
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PY := .venv/bin/python
+ENV := .venv/.installed
+BOOK := _build/.built
+
+# What the book is built from.
+BOOK_INPUTS := _config.yml _toc.yml references.bib $(wildcard book/*.md solutions/*.md) $(wildcard assets/*.* ext/*.py) \
+  tools/book.py $(shell find diffcourse -name '*.py' -o -name '*.json' -o -name '*.safetensors')
+
+.PHONY: help book test notebooks clean
+.DEFAULT_GOAL := help
+
+help:  ## list the commands
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## /make \1\t/' | expand -t 18
+
+book: $(BOOK)  ## build the book into _build/html
+	@echo "Open $(CURDIR)/_build/html/index.html"
+
+test: $(BOOK)  ## build the book if it is out of date, then run the tests and every notebook
+	$(PY) -m pytest -n 2 tests
+	$(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 120 \
+	  --nbval-sanitize-with tests/nbval_sanitize.cfg -n 2 --dist loadscope book exercises solutions
+
+notebooks: $(ENV)  ## write the notebooks anew from their Markdown sources
+	$(PY) tools/notebooks.py
+
+clean:  ## remove what was built, and keep .venv
+	rm -rf _build
+
+$(BOOK): $(ENV) $(BOOK_INPUTS)
+	@$(PY) tools/book.py
+	@touch $@
+
+$(ENV): requirements.txt pyproject.toml
+	@echo "Installing into .venv, a dot for each package; the first time takes some minutes"
+	@[ -x $(PY) ] || $(PYTHON) -m venv .venv
+	@$(PY) -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt \
+	  | awk '/^Collecting/ { printf "."; fflush() } END { print "" }'
+	@$(PY) -m pip install --disable-pip-version-check --quiet --no-deps -e .
+	@touch $@

@@ -1,0 +1,59 @@
+"""What the course asks of Jupyter Book 1.x beyond its options: numbers by chapter and links that lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+
+def chapter_prefix(docname: str) -> str | None:
+    """`book/07-forward-process` -> "7", its sheet `solutions/07-forward-process` -> "E7", any other page -> None."""
+    match = re.fullmatch(r"(book|solutions)/(\d+)-[^/]+", docname)
+    return match and ("" if match[1] == "book" else "E") + str(int(match[2]))
+
+
+def number_by_chapter(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Number equations and figures (7.1), (7.2), ... within their chapter.
+
+    Sphinx has just counted them through the whole book, page by page in their order, and takes the numbers in place
+    and in references from this one table.
+    """
+    for docname, kinds in env.toc_fignumbers.items():
+        if (prefix := chapter_prefix(docname)) is not None:
+            for numbers in kinds.values():
+                numbers.update({anchor: (prefix, k) for k, anchor in enumerate(numbers, start=1)})
+    return []
+
+
+def mark_claims(app: Sphinx, doctree: nodes.document) -> None:
+    """Let the style sheet tell the output of a proof, which begins with a tick, from other output."""
+    for node in doctree.findall(nodes.literal_block):
+        if node.astext().startswith("✓"):
+            node["classes"].append("claim")
+
+
+def mend_page(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    # sphinx-thebe adds its scripts twice even when it is off, and the second copy throws.
+    context["script_files"] = [
+        script
+        for script in context["script_files"]
+        if "thebe" not in str(script.filename or "") and "THEBE" not in str(script.attributes.get("body", ""))
+    ]
+    # A reader of the solutions who wants to work opens the sheet without them.
+    for group in context.get("header_buttons", []):
+        for button in group.get("buttons", []):
+            if "colab" in button.get("url", ""):
+                button["url"] = button["url"].replace("/solutions/", "/exercises/")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("env-get-updated", number_by_chapter, priority=900)
+    app.connect("doctree-read", mark_claims)
+    app.connect("html-page-context", mend_page, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
