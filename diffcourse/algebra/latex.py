@@ -1,0 +1,291 @@
+"""A strict reader of the book's LaTeX: displayed formula in, SymPy out.
+
+SymPy's own `parse_latex` silently drops what it does not know (`\\bar`, for one), so a wrong formula can read like a right
+one. This reader knows little and fails loudly: an unknown name, an unknown command or a token left over is an error.
+
+    statement := relation ((", " \\qquad | new row) relation)*
+    relation  := sum (("=" | "<" | "\\le" | "\\sim" ...) sum)*
+    sum       := ["-"] product (("+" | "-") product)*
+    product   := power ((nothing | "\\cdot" | "/") power)*
+    power     := atom ["^" group]
+"""
+
+import re
+from dataclasses import dataclass
+
+import sympy as sp
+from sympy import Expr, Tuple
+
+from diffcourse.algebra.notation import FUNCTIONS, INDEXED, SCALARS
+
+RELATIONS = {"=": "=", "<": "<", ">": ">", r"\le": "<=", r"\ge": ">=", r"\sim": "~", r"\approx": "~~", r"\in": "in"}
+_SPACING = {r"\,", r"\;", r"\:", r"\!", r"\ ", r"\quad", r"\left", r"\right", r"\displaystyle"}
+_SPACING |= {rf"\{size}{side}" for size in ("big", "Big", "bigg", "Bigg") for side in ("", "l", "r")}
+_DECORATIONS = {r"\bar", r"\tilde", r"\hat"}
+_FONTS = {r"\mathcal", r"\mathbb", r"\operatorname"}
+_ELEMENTARY = {r"\exp": sp.exp, r"\log": sp.log, r"\cos": sp.cos, r"\sin": sp.sin, r"\tanh": sp.tanh}
+_CLOSING = {"(": ")", "[": "]"}
+_TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|\d+(?:\.\d+)?|\S", re.DOTALL)
+
+Span = sp.Function("Span")
+"""x_{a:b}, the steps a to b of a family, read as Span(x, a, b)."""
+
+Lim = sp.Function("Lim")
+"""lim_{n -> end} of anything, read as Lim(body, n, end) and left for the proof to evaluate."""
+
+
+class UnreadableError(ValueError):
+    """LaTeX that the reader does not understand completely."""
+
+
+@dataclass(frozen=True)
+class Relation:
+    """terms[0] ops[0] terms[1] ops[1] terms[2] ...: `a = b = c` keeps all three terms."""
+
+    terms: tuple[Expr, ...]
+    ops: tuple[str, ...]
+
+    @property
+    def lhs(self) -> Expr:
+        """The first term."""
+        return self.terms[0]
+
+    @property
+    def rhs(self) -> Expr:
+        """The last term."""
+        return self.terms[-1]
+
+
+def read(latex: str) -> tuple[Relation, ...]:
+    """Read a displayed formula: one relation, or several set apart by a \\qquad or a new row.
+
+    Raises:
+        UnreadableError: on anything that is not understood; the message says what and where.
+    """
+    return _Reader(latex).statement()
+
+
+class _Reader:
+    def __init__(self, latex: str) -> None:
+        self.latex = latex
+        body = latex.replace(r"\begin{aligned}", "").replace(r"\end{aligned}", "")
+        self.tokens = [token for token in _TOKEN.findall(body) if token not in _SPACING and token != "&"]
+        self.position = 0
+
+    # Moving through the tokens
+
+    def peek(self, ahead: int = 0) -> str:
+        index = self.position + ahead
+        return self.tokens[index] if index < len(self.tokens) else ""
+
+    def next(self) -> str:
+        token = self.peek()
+        self.position += 1
+        return token
+
+    def accept(self, token: str) -> bool:
+        if self.peek() != token:
+            return False
+        self.position += 1
+        return True
+
+    def expect(self, token: str) -> None:
+        if not self.accept(token):
+            raise self.error(f"expected {token!r}")
+
+    def error(self, problem: str) -> UnreadableError:
+        read, rest = " ".join(self.tokens[: self.position]), " ".join(self.tokens[self.position :]) or "the end"
+        return UnreadableError(f"{problem} at {rest!r}, after {read!r}")
+
+    # Statements
+
+    def statement(self) -> tuple[Relation, ...]:
+        relations = [self.relation()]
+        while self.peek():
+            self.accept(",")
+            if not (self.accept(r"\qquad") or self.accept(r"\\")):
+                raise self.error("left over")
+            relations.append(self.relation())
+        return tuple(relations)
+
+    def relation(self) -> Relation:
+        terms, ops = [self.sum()], []
+        while True:
+            if self.peek() == r"\\" and self.peek(1) in RELATIONS:  # the next row goes on with this relation
+                self.next()
+            if self.peek() not in RELATIONS:
+                break
+            ops.append(RELATIONS[self.next()])
+            terms.append(self.sum())
+        if not ops:
+            raise self.error("no relation sign")
+        return Relation(tuple(terms), tuple(ops))
+
+    # Expressions
+
+    def sum(self) -> Expr:
+        total = -self.product() if self.accept("-") else self.product()
+        while self.peek() in ("+", "-"):
+            total = total + self.product() if self.next() == "+" else total - self.product()
+        return total
+
+    def product(self) -> Expr:
+        result = self.power()
+        while True:
+            if self.accept("/"):
+                result = result / self.power()
+            elif self.accept(r"\cdot") or self.starts_atom():
+                result = result * self.power()
+            else:
+                return result
+
+    def starts_atom(self) -> bool:
+        token = self.peek()
+        if token == r"\mathrm":  # the d of an integral ends its body
+            return False
+        return bool(token) and (
+            token[0].isalnum()
+            or token in _CLOSING
+            or (token[0] == "\\" and token[1:].isalpha() and token not in RELATIONS and token not in (r"\qquad", r"\mid", r"\to"))
+        )
+
+    def power(self) -> Expr:
+        base = self.atom()
+        return base ** self.group() if self.accept("^") else base
+
+    def group(self) -> Expr:
+        """What follows ^ or _: one token, or a sum in braces."""
+        if self.accept("{"):
+            inside = self.sum()
+            self.expect("}")
+            return inside
+        if self.peek()[:1].isdigit():
+            return sp.Rational(self.next())
+        return self.scalar(self.name())
+
+    def braced(self) -> Expr:
+        if self.peek() != "{":
+            raise self.error("expected a group in braces")
+        return self.group()
+
+    def atom(self) -> Expr:
+        token = self.peek()
+        if token[:1].isdigit():
+            return sp.Rational(self.next())
+        if token in _CLOSING:
+            self.next()
+            inside = self.sum()
+            self.expect(_CLOSING[token])
+            return inside
+        if self.accept(r"\frac") or self.accept(r"\tfrac"):
+            numerator = self.braced()
+            return numerator / self.braced()
+        if self.accept(r"\sqrt"):
+            return sp.sqrt(self.braced())
+        if token in (r"\prod", r"\sum"):
+            self.next()
+            return self.repeated(sp.Product if token == r"\prod" else sp.Sum)
+        if self.accept(r"\lim"):
+            return self.limit()
+        if self.accept(r"\int"):
+            return self.integral()
+        if token in _ELEMENTARY:
+            self.next()
+            return self.applied(_ELEMENTARY[token])
+        return self.named()
+
+    def applied(self, function: type[sp.Function]) -> Expr:
+        """\\cos^2(z), \\exp(z): the power, if any, stands between name and argument."""
+        exponent = self.group() if self.accept("^") else sp.Integer(1)
+        if self.peek() not in _CLOSING:
+            raise self.error("expected an argument in brackets")
+        return function(self.atom()) ** exponent
+
+    def repeated(self, operator: type[sp.Product] | type[sp.Sum]) -> Expr:
+        self.expect("_")
+        self.expect("{")
+        index = self.scalar(self.name())
+        self.expect("=")
+        first = self.sum()
+        self.expect("}")
+        self.expect("^")
+        last = self.group()
+        return operator(self.product(), (index, first, last))
+
+    def limit(self) -> Expr:
+        self.expect("_")
+        self.expect("{")
+        variable = self.scalar(self.name())
+        self.expect(r"\to")
+        end = self.sum()
+        self.expect("}")
+        return Lim(self.product(), variable, end)
+
+    def integral(self) -> Expr:
+        self.expect("_")
+        first = self.group()
+        self.expect("^")
+        last = self.group()
+        body = self.product()
+        self.expect(r"\mathrm")
+        self.expect("{")
+        self.expect("d")
+        self.expect("}")
+        return sp.Integral(body, (self.scalar(self.name()), first, last))
+
+    # Names
+
+    def name(self) -> str:
+        """A name with its decoration or font: x, \\beta, \\bar\\alpha (also \\bar{\\alpha}), \\mathcal{N}."""
+        token = self.next()
+        if token in _DECORATIONS:
+            if self.accept("{"):
+                token += self.next()
+                self.expect("}")
+                return token
+            return token + self.next()
+        if token in _FONTS:
+            self.expect("{")
+            letters = ""
+            while self.peek() not in ("}", ""):
+                letters += self.next()
+            self.expect("}")
+            return f"{token}{{{letters}}}"
+        return token
+
+    def scalar(self, name: str) -> Expr:
+        if name not in SCALARS:
+            self.position -= 1
+            raise self.error(f"unknown name {name!r}")
+        return SCALARS[name].sympy
+
+    def named(self) -> Expr:
+        name = self.name()
+        if name in FUNCTIONS:
+            return self.call(FUNCTIONS[name].sympy)
+        if name in INDEXED and self.accept("_"):
+            return self.indexed(INDEXED[name].sympy)
+        return self.scalar(name)
+
+    def indexed(self, family: sp.IndexedBase) -> Expr:
+        if not self.accept("{"):
+            return family[self.group()]
+        first = self.sum()
+        last = self.sum() if self.accept(":") else None
+        self.expect("}")
+        return family[first] if last is None else Span(family, first, last)
+
+    def call(self, function: type[sp.Function]) -> Expr:
+        r"""f(a), N(x; m, v), q(x \mid y): what is given becomes one Tuple behind the other arguments."""
+        opening = self.next()
+        if opening not in _CLOSING:
+            self.position -= 1
+            raise self.error(f"expected the arguments of {function}")
+        arguments, given = [self.sum()], []
+        target = arguments
+        while self.peek() in (",", ";", r"\mid"):
+            if self.next() == r"\mid":
+                target = given
+            target.append(self.sum())
+        self.expect(_CLOSING[opening])
+        return function(*arguments, Tuple(*given)) if given else function(*arguments)

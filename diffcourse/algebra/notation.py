@@ -1,0 +1,90 @@
+"""The book's notation, once: every name that may stand in a formula, what it means and what SymPy makes of it.
+
+The derivations concern Gaussians whose covariance is a multiple of I, so every component of an image behaves alike and
+every formula is read for one component: x_t is a real number, I is a symbol that a covariance must carry.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sympy import Basic, Expr, Function, IndexedBase, Symbol, oo, pi
+
+Kind = Literal["indexed", "scalar", "function"]
+
+
+@dataclass(frozen=True)
+class Name:
+    """One entry of the notation: `kind` says what may follow the name, an index or an argument list."""
+
+    meaning: str
+    kind: Kind
+    sympy: Basic
+
+
+def _indexed(name: str, meaning: str, **assumptions: bool) -> Name:
+    return Name(meaning, "indexed", IndexedBase(name, **assumptions))
+
+
+def _scalar(name: str, meaning: str, **assumptions: bool) -> Name:
+    return Name(meaning, "scalar", Symbol(name, **assumptions))
+
+
+def _function(name: str, meaning: str) -> Name:
+    return Name(meaning, "function", Function(name))
+
+
+INDEXED: dict[str, Name] = {
+    "x": _indexed("x", "x_0 is data, x_t its noisy version after step t", real=True),
+    r"\beta": _indexed("beta", "variance of the noise that step t adds, between 0 and 1", positive=True),
+    r"\alpha": _indexed("alpha", "1 - beta_t", positive=True),
+    r"\bar\alpha": _indexed("alphabar", "alpha_1 alpha_2 ... alpha_t", positive=True),
+    r"\epsilon": _indexed("epsilon", "standard Gaussian noise of step t", real=True),
+    r"\bar\epsilon": _indexed("epsilonbar", "standard Gaussian noise that several steps up to t have merged into", real=True),
+}
+"""Names that carry an index."""
+
+SCALARS: dict[str, Name] = {
+    "t": _scalar("t", "step, 1 to T", integer=True, positive=True),
+    "s": _scalar("s", "an earlier step, or a running index", integer=True, nonnegative=True),
+    "T": _scalar("T", "number of steps", integer=True, positive=True),
+    "I": _scalar("I", "the identity matrix", positive=True),
+    "a": _scalar("a", "any positive number", positive=True),
+    "b": _scalar("b", "any positive number", positive=True),
+    "u": _scalar("u", "fraction t/T of the way", real=True),
+    r"\beta": _scalar("beta", "a variance that is the same in every step", positive=True),
+    r"\epsilon": _scalar("epsilon", "standard Gaussian noise", real=True),
+    r"\delta": _scalar("delta", "offset of the cosine schedule", positive=True),
+    r"\tau": _scalar("tau", "temperature of the sigmoid schedule", positive=True),
+    r"\ell": _scalar("ell", "left end of the logistic curve's piece", real=True),
+    "z": _scalar("z", "any real number", real=True),
+    "r": _scalar("r", "right end of the logistic curve's piece", real=True),
+    r"\pi": Name("3.14159...", "scalar", pi),
+    r"\infty": Name("infinity", "scalar", oo),
+}
+"""Names that stand alone."""
+
+FUNCTIONS: dict[str, Name] = {
+    "q": _function("q", "density of the forward process; what stands behind the bar is given"),
+    r"\mathcal{N}": _function("N", "Gaussian density N(x; mean, covariance), or the law N(mean, covariance)"),
+    r"\mathbb{E}": _function("E", "expectation"),
+    r"\operatorname{Var}": _function("Var", "variance of one component"),
+    r"\operatorname{SNR}": _function("SNR", "signal-to-noise ratio at step t"),
+    "f": _function("f", "curve of the cosine schedule"),
+    "g": _function("g", "logistic function 1 / (1 + exp(-z))"),
+}
+"""Names that take arguments."""
+
+
+def symbol(name: str) -> Expr:
+    """The SymPy object of a scalar name such as `t` or `\\delta`."""
+    return SCALARS[name].sympy
+
+
+def family(name: str) -> IndexedBase:
+    """The SymPy family of an indexed name: `family("x")[t - 1]`."""
+    return INDEXED[name].sympy
+
+
+def function(name: str) -> type[Function]:
+    """The SymPy function of a name that takes arguments."""
+    return FUNCTIONS[name].sympy
