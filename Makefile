@@ -1,7 +1,6 @@
 # `make` on a fresh checkout needs Python 3.11 or later and nothing else.
 PYTHON ?= python3
-SHELL := /bin/bash
-.SHELLFLAGS := -euo pipefail -c
+SHELL := bash
 PY := .venv/bin/python
 ENV := .venv/.installed
 BOOK := _build/.built
@@ -37,7 +36,7 @@ $(BOOK): $(ENV) $(BOOK_INPUTS)
 $(ENV): requirements.txt pyproject.toml
 	@echo "Installing into .venv, a dot for each package; the first time takes some minutes"
 	@[ -x $(PY) ] || $(PYTHON) -m venv .venv
-	@$(PY) -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt \
+	@set -o pipefail; $(PY) -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt \
 	  | awk '/^Collecting/ { printf "."; fflush() } END { print "" }'
 	@$(PY) -m pip install --disable-pip-version-check --quiet --no-deps -e .
 	@touch $@

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from html import escape
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -52,8 +54,27 @@ def mend_page(
                 button["url"] = button["url"].replace("/solutions/", "/exercises/")
 
 
+def write_index(app: Sphinx, exception: Exception | None) -> None:
+    """Lead from index.html to the first page. The redirect written otherwise has no title and asks for an icon in vain."""
+    if exception is None and app.builder.name == "html":
+        first, title = f"{app.config.root_doc}.html", escape(app.config.html_title)
+        Path(app.outdir, "index.html").write_text(
+            f"""<!doctype html>
+<html lang="{app.config.language}">
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="0; url={first}">
+<link rel="icon" href="_static/{Path(app.config.html_favicon).name}">
+<title>{title}</title>
+<p><a href="{first}">{title}</a></p>
+</html>
+""",
+            encoding="utf-8",
+        )
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("env-get-updated", number_by_chapter, priority=900)
     app.connect("doctree-read", mark_claims)
     app.connect("html-page-context", mend_page, priority=900)
+    app.connect("build-finished", write_index)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
