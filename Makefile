@@ -16,7 +16,6 @@ help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## /make \1\t/' | expand -t 18
 
 book: $(BOOK)  ## build the book into _build/html
-	@echo "Open $(CURDIR)/_build/html/index.html"
 
 test: $(BOOK)  ## build the book if it is out of date, then run the tests and every notebook
 	$(PY) -m pytest -n 2 tests

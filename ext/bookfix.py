@@ -21,8 +21,8 @@ def chapter_prefix(docname: str) -> str | None:
 def number_by_chapter(app: Sphinx, env: BuildEnvironment) -> list[str]:
     """Number equations and figures (7.1), (7.2), ... within their chapter.
 
-    Sphinx has just counted them through the whole book, page by page in their order, and takes the numbers in place
-    and in references from this one table.
+    Sphinx has just counted them through the whole book and takes the numbers, in place and in references, from this
+    one table, whose entries stand in order of appearance. tools/notebooks.py numbers alike.
     """
     for docname, kinds in env.toc_fignumbers.items():
         if (prefix := chapter_prefix(docname)) is not None:

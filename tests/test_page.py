@@ -66,25 +66,31 @@ def test_colab_opens_the_notebook_of_the_page(page: str) -> None:
 
 
 EQUATION = re.compile(r'id="(equation-[^"]+)">\s*<span class="eqno">\(([^)]+)\)')
-FIGURE = re.compile(r'<figure[^>]* id="([^"]+)".*?<span class="caption-number">Fig\. ([\w.]+) </span>', re.DOTALL)
+FIGURE = re.compile(r'<figure[^>]* id="([^"]+)"(?:(?!</figure>).)*<span class="caption-number">Fig\. ([E\d.]+) </span>', re.DOTALL)
 
 
 def test_equations_and_figures_are_numbered_by_chapter() -> None:
     numbers = {}
     for page in PAGES:
-        found = [EQUATION.findall(written(page)), FIGURE.findall(written(page))]
-        if chapter := re.fullmatch(r"(book|solutions)/(\d+)-.*", page):
-            prefix = {"book": "", "solutions": "E"}[chapter[1]] + str(int(chapter[2]))
-            for kind in found:
-                assert [number for _, number in kind] == [f"{prefix}.{k + 1}" for k in range(len(kind))]
-        numbers |= {anchor: number for kind in found for anchor, number in kind}
-    assert numbers["equation-eq-q-sample"].startswith("7."), "chapter 7 names its closed form eq-q-sample"
+        for kind in (EQUATION, FIGURE):
+            found = kind.findall(written(page))
+            numbers |= dict(found)
+            if chapter := re.fullmatch(r"(book|solutions)/(\d+)-.*", page):
+                prefix = {"book": "", "solutions": "E"}[chapter[1]] + str(int(chapter[2]))
+                assert [number for _, number in found] == [f"{prefix}.{k + 1}" for k in range(len(found))]
+    assert numbers
 
     for page in PAGES:
-        reference = r'<a class="reference internal" href="[^"#]*#([^"]+)"><span class="std std-(?:num)?ref">(?:Fig\. )?\(?([\w.]+?)\)?</span>'
+        reference = r'<a class="reference internal" href="[^"#]*#([^"]+)"><span class="std std-(?:num)?ref">(?:Fig\. )?\(?(E?[\d.]+)\)?</span>'
         equation = r'<a class="reference internal" href="[^"#]*#(equation-[^"]+)">\(([^)]*)\)</a>'
         for anchor, number in re.findall(reference, written(page)) + re.findall(equation, written(page)):
             assert numbers.get(anchor, number) == number, f"{page} calls {anchor} {number}"
+
+
+@pytest.mark.parametrize("page", PAGES_WITH_CODE)
+def test_notebook_and_page_number_alike(page: str) -> None:
+    text = (ROOT / f"{page}.ipynb").read_text(encoding="utf-8")
+    assert re.findall(r"\\\\tag\{([^}]+)\}", text) == [number for _, number in EQUATION.findall(written(page))]
 
 
 # --- opened in Chromium
