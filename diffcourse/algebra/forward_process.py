@@ -4,6 +4,8 @@ The proofs know the chain only through `step` and `walk`, which are written here
 Everything else must follow from them.
 """
 
+from typing import Literal
+
 import sympy as sp
 from sympy import Expr, sqrt
 
@@ -259,6 +261,18 @@ def two_steps(statement: Statement) -> None:
     require_equal(relation.rhs, step(step(x[t - 2], t - 1), t))
 
 
+def complete_square(statement: Statement) -> None:
+    relation = only(statement)
+    require(relation.ops == ("=",), "not an equation")
+    a, b, y, z = (symbol(name) for name in "abyz")
+    # The exponent of the product of the two densities, times -2.
+    exponent = sp.expand_log(sp.log(gaussian_density(y, 0, a**2) * gaussian_density(z - y, 0, b**2)), force=True)
+    exponent = -2 * (exponent - exponent.subs({y: 0, z: 0}))
+    require_equal(relation.lhs, exponent, "the left side and the exponent")
+    require_equal(relation.rhs, exponent, "the right side and the exponent")
+    require(relation.rhs.func == sp.Add and any(not term.has(y) for term in relation.rhs.args), "the square is not completed")
+
+
 def merge(statement: Statement) -> None:
     relation = only(statement)
     require(relation.ops == ("~",), "not a statement about a law")
@@ -362,6 +376,26 @@ JUMPS = (
             ),
         ),
         f"{PROCESS}.q_step",
+    ),
+    Claim(
+        "eq-complete-square",
+        r"\frac{y^2}{a^2} + \frac{(z-y)^2}{b^2} ="
+        r" \frac{a^2+b^2}{a^2 b^2} \Big(y - \frac{a^2 z}{a^2+b^2}\Big)^2 + \frac{z^2}{a^2+b^2}",
+        "multiplied out, both sides are the exponent of the two densities",
+        complete_square,
+        (
+            NearMiss(
+                r"\frac{y^2}{a^2} + \frac{(z-y)^2}{b^2} ="
+                r" \frac{a^2+b^2}{a^2 b^2} \Big(y - \frac{b^2 z}{a^2+b^2}\Big)^2 + \frac{z^2}{a^2+b^2}",
+                "the square around the wrong centre",
+            ),
+            NearMiss(
+                r"\frac{y^2}{a^2} + \frac{(z-y)^2}{b^2} ="
+                r" \frac{a^2+b^2}{a^2 b^2} \Big(y - \frac{a^2 z}{a^2+b^2}\Big)^2 + \frac{z^2}{a^2 b^2}",
+                "the wrong remainder",
+            ),
+        ),
+        f"{PROCESS}.q_jump",
     ),
     Claim(
         "eq-merge",
@@ -774,3 +808,35 @@ SCHEDULES = (
 )
 
 CLAIMS: tuple[Claim, ...] = TOY + CHAIN + JUMPS + WHAT_REMAINS + SCHEDULES
+
+IN_TEXT: dict[str, Literal["true", "setting"]] = {
+    r"(1-\beta) \cdot 1 + \beta = 1": "true",
+    r"1-\beta \le \exp(-\beta)": "true",
+    r"\alpha_t \bar\alpha_{t-1} = \bar\alpha_t": "true",
+    r"\bar\alpha_1 = \alpha_1": "true",
+    r"\bar\alpha_t + (1-\bar\alpha_t) = 1": "true",
+    r"-\tfrac{1}{2}": "setting",
+    r"1 - v_t": "setting",
+    r"1-\bar\alpha_1": "setting",
+    r"\sqrt{1-\beta}": "setting",
+    r"a = \sqrt{\alpha_t (1-\alpha_{t-1})}": "setting",
+    r"b = \sqrt{1-\alpha_t}": "setting",
+    r"v_t = (1-\beta)\, v_{t-1} + \beta": "setting",
+    r"v_0 = 0": "setting",
+    r"\beta_T = 1": "setting",
+    r"\delta = 0.008": "setting",
+    r"\ell = -3": "setting",
+    r"r = 3": "setting",
+    r"s < t": "setting",
+    r"T = 1000": "setting",
+    r"+1": "setting",
+    r"1-\beta": "setting",
+    r"1-\beta_t": "setting",
+    r"\sqrt{1-\bar\alpha_{t-1}}\, \bar\epsilon_{t-1}": "setting",
+    r"\sqrt{\bar\alpha_{t-1}}\, x_0": "setting",
+    r"a^2 + b^2": "setting",
+    r"z - y": "setting",
+    r"t = T": "setting",
+}
+"""Formulas in the chapter's running text that are no part of a claim. What is "true" is proved by the tests; a "setting"
+(an assumption, a number, a name) is pinned here word for word, so that nobody changes it unnoticed."""

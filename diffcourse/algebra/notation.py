@@ -56,6 +56,7 @@ SCALARS: dict[str, Name] = {
     r"\delta": _scalar("delta", "offset of the cosine schedule", positive=True),
     r"\tau": _scalar("tau", "temperature of the sigmoid schedule", positive=True),
     r"\ell": _scalar("ell", "left end of the logistic curve's piece", real=True),
+    "y": _scalar("y", "any real number", real=True),
     "z": _scalar("z", "any real number", real=True),
     "r": _scalar("r", "right end of the logistic curve's piece", real=True),
     r"\pi": Name("3.14159...", "scalar", pi),

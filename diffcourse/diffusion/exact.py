@@ -58,11 +58,11 @@ class GaussianMixture:
         return self._log_joint(schedule, xt, t).logsumexp(1)
 
     def responsibility(self, schedule: Schedule, xt: Tensor, t: Time) -> Tensor:
-        """The probability that x_t came from component k, [B, K] (the book's eq-which-point, for K components)."""
+        """The probability that x_t came from component k, [B, K], by Bayes' rule."""
         return self._log_joint(schedule, xt, t).softmax(1)
 
     def posterior_mean(self, schedule: Schedule, xt: Tensor, t: Time) -> Tensor:
-        """E[x_0 | x_t], [B, D]: the best guess of x_0 in mean square."""
+        """E[x_0 | x_t], [B, D]: the best guess of x_0 in mean square (the book's eq-which-point)."""
         root = expand(schedule.alpha_bar(t).sqrt(), xt)
         gain = root * self.std**2 / self._variance(schedule, t, xt)
         centre = self.responsibility(schedule, xt, t) @ self.mean.to(xt)

@@ -27,7 +27,10 @@ def expand(coefficient: Tensor, x: Tensor) -> Tensor:
 
 
 def q_step(schedule: Schedule, x_before: Tensor, t: Time, eps: Tensor) -> Tensor:
-    """One step of the chain, from x_{t-1} to x_t, with the noise eps ~ N(0, I) (the book's eq-forward-step)."""
+    """One step of the chain, from x_{t-1} to x_t, with the noise eps ~ N(0, I).
+
+    The book's eq-forward-step; of eq-toy-step, eq-forward-chain, eq-two-steps and eq-induction it is the building block.
+    """
     alpha = schedule.alpha(t)
     return expand(alpha.sqrt(), x_before) * x_before + expand((1 - alpha).sqrt(), x_before) * eps
 
@@ -39,13 +42,19 @@ def q_step_moments(schedule: Schedule, x_before: Tensor, t: Time) -> Gaussian:
 
 
 def q_jump(schedule: Schedule, x_s: Tensor, s: Time, t: Time) -> Gaussian:
-    """Mean and variance of q(x_t | x_s) for any 0 <= s < t: many steps in one (the book's eq-jump)."""
+    """Mean and variance of q(x_t | x_s) for any 0 <= s < t: many steps in one.
+
+    The book's eq-jump, which eq-complete-square, eq-merge, eq-merge-variance and eq-two-steps-merged lead to.
+    """
     ratio = schedule.alpha_bar(t) / schedule.alpha_bar(s)
     return Gaussian(expand(ratio.sqrt(), x_s) * x_s, expand(1 - ratio, x_s))
 
 
 def q_moments(schedule: Schedule, x0: Tensor, t: Time) -> Gaussian:
-    """Mean and variance of q(x_t | x_0) (the book's eq-closed-form)."""
+    """Mean and variance of q(x_t | x_0), t in 0..T.
+
+    The book's eq-closed-form; eq-toy-moments for a constant beta, eq-induction-variance, eq-limit for large T.
+    """
     alpha_bar = schedule.alpha_bar(t)
     return Gaussian(expand(alpha_bar.sqrt(), x0) * x0, expand(1 - alpha_bar, x0))
 

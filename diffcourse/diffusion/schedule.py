@@ -72,7 +72,10 @@ class Schedule:
         return 1 - self.beta(t)
 
     def alpha_bar(self, t: Time) -> Tensor:
-        """alpha_bar_t = alpha_1 alpha_2 ... alpha_t, for t in 0..T, where alpha_bar_0 = 1 (the book's eq-alpha-bar)."""
+        """alpha_bar_t = alpha_1 alpha_2 ... alpha_t, for t in 0..T, where alpha_bar_0 = 1.
+
+        The book's eq-alpha-bar, bounded by eq-limit-bound.
+        """
         return self._lookup("alpha_bar", t, first=0)
 
     def snr(self, t: Time) -> Tensor:
@@ -123,6 +126,7 @@ def sigmoid_alpha_bar(u: Tensor, start: float = -3.0, end: float = 3.0, tau: flo
 def from_alpha_bar(alpha_bar: Callable[[Tensor], Tensor], T: int, max_beta: float = 0.999) -> Schedule:
     """The schedule whose alpha_bar_t follows a given curve: beta_t = 1 - alpha_bar(t/T) / alpha_bar((t-1)/T).
 
+    The book's eq-beta-from-alpha-bar.
     A curve that reaches zero at u = 1 would ask for beta_T = 1, which erases x_{T-1} and divides by zero later; beta is
     therefore held at max_beta or below, as in Nichol and Dhariwal (2021), section 3.2.
 

@@ -1,0 +1,212 @@
+"""The claims hold, their near misses do not, and the chapters display exactly what the claims say."""
+
+import re
+from pathlib import Path
+
+import pytest
+import sympy as sp
+
+from diffcourse import algebra
+from diffcourse.algebra import CLAIMS, Claim, ClaimError, NearMiss, UnreadableError, forward_process
+from diffcourse.algebra.claim import Refuted
+from diffcourse.algebra.latex import Relation, read
+from diffcourse.algebra.notation import family, symbol
+from diffcourse.algebra.proving import as_products, at, integrate_gaussian, law_of, require_equal, split_last, vanishes
+
+BOOK = Path(__file__).parents[1] / "book"
+CHAPTERS = sorted(BOOK.glob("[0-9][0-9]-*.md"))
+IN_TEXT = {"07-forward-process": forward_process.IN_TEXT}
+"""The chapters whose running text is held to a list of formulas."""
+
+
+def without_code(path: Path) -> str:
+    return re.sub(r"^(`{3,}).*?^\1\s*$", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def normal(latex: str) -> str:
+    return " ".join(latex.split())
+
+
+def displayed(path: Path) -> list[tuple[str | None, str]]:
+    """(label, LaTeX) of each displayed formula; the label is None where there is none."""
+    found = re.findall(r"\$\$(.*?)\$\$[ \t]*(?:\(([\w:-]+)\))?", without_code(path), flags=re.DOTALL)
+    return [(label or None, normal(latex)) for latex, label in found]
+
+
+def in_text(path: Path) -> set[str]:
+    """Formulas in running text that say more than a name."""
+    text = re.sub(r"\$\$.*?\$\$", "", without_code(path), flags=re.DOTALL)
+    formulas = {normal(f) for f in re.findall(r"(?<![\\$])\$([^$]+?)\$", text)}
+    telling = re.compile(r"[=<>/+]|(?<=\S) ?- ?|\\(le|ge|sim|approx|sqrt|t?frac|prod|sum|lim|exp|log|propto|in)(?![a-z])")
+    return {f for f in formulas if telling.search(re.sub(r"_\{[^}]*\}", "_i", f)) and not re.fullmatch(r"\w [-+] \d|\w = \d+|\w[-+]\w", f)}
+
+
+# Claims
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=lambda claim: claim.label)
+def test_claim_is_proved_and_its_near_misses_are_rejected(claim: Claim) -> None:
+    claim.verify()
+
+
+def test_each_label_and_each_formula_occurs_once() -> None:
+    assert len(CLAIMS) == len(forward_process.CLAIMS)
+    for claim in CLAIMS.values():
+        formulas = [normal(claim.latex)] + [normal(miss.latex) for miss in claim.near_misses]
+        assert len(claim.near_misses) >= 2, claim.label
+        assert len(set(formulas)) == len(formulas), claim.label
+
+
+def test_a_false_claim_is_not_proved() -> None:
+    right = CLAIMS["eq-snr"]
+    false = Claim("eq-x", right.near_misses[0].latex, "", right.proof, ())
+    with pytest.raises(ClaimError, match="eq-x: not proved: .* differ by"):
+        false.verify()
+
+
+def test_a_near_miss_that_is_true_is_reported() -> None:
+    right = CLAIMS["eq-snr"]
+    lenient = Claim("eq-x", right.latex, "", right.proof, (NearMiss(right.latex.replace(r"\bar\alpha", r"\bar{\alpha}"), "the same"),))
+    with pytest.raises(ClaimError, match="near miss .* passes the proof"):
+        lenient.verify()
+
+
+def test_verify_prints_what_it_proved(capsys: pytest.CaptureFixture[str]) -> None:
+    algebra.verify("eq-snr")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("✓ eq-snr: ")
+    assert len(lines) == 1 + len(CLAIMS["eq-snr"].near_misses) + 1
+
+
+# Chapters
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_every_numbered_equation_is_its_claim(path: Path) -> None:
+    for label, latex in displayed(path):
+        assert label is not None, f"{path.name}: a displayed formula without a label: {latex}"
+        assert label in CLAIMS, f"{path.name}: {label} has no claim"
+        assert latex == normal(CLAIMS[label].latex), f"{path.name}: {label} is not what the claim says"
+
+
+def test_every_claim_is_displayed_once() -> None:
+    labels = [label for path in CHAPTERS for label, _ in displayed(path)]
+    assert sorted(labels) == sorted(CLAIMS)
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_every_claim_is_verified_in_its_chapter(path: Path) -> None:
+    verified = {label for call in re.findall(r"^verify\((.*?)\)", path.read_text(encoding="utf-8"), re.M) for label in re.findall(r'"(.*?)"', call)}
+    assert verified == {label for label, _ in displayed(path)}
+
+
+@pytest.mark.parametrize("stem", IN_TEXT)
+def test_formulas_in_running_text_are_known(stem: str) -> None:
+    path = BOOK / f"{stem}.md"
+    found, listed = in_text(path), set(IN_TEXT[stem])
+    assert found - listed == set(), f"{path.name}: check these formulas and list them in IN_TEXT"
+    assert listed - found == set(), f"{path.name}: listed in IN_TEXT, but not in the chapter"
+
+
+@pytest.mark.parametrize("latex", [f for f, kind in forward_process.IN_TEXT.items() if kind == "true"])
+def test_true_formulas_in_running_text_are_true(latex: str) -> None:
+    (relation,) = read(latex)
+    gap = as_products(split_last(relation.rhs - relation.lhs, symbol("t")))
+    if relation.ops == ("=",):
+        assert vanishes(gap)
+    else:
+        assert relation.ops == ("<=",)
+        (variable,) = gap.free_symbols
+        assert gap.subs(variable, 0) == 0 and sp.diff(gap, variable).subs(variable, sp.Rational(1, 3)) > 0
+        assert vanishes(sp.diff(gap, variable, 2) - sp.exp(-variable))  # convex, with its lowest point at 0
+        assert sp.diff(gap, variable).subs(variable, 0) == 0
+
+
+# The reader
+
+
+X, T, S = family("x"), symbol("t"), symbol("s")
+
+
+@pytest.mark.parametrize(
+    ("latex", "expected"),
+    [
+        (r"x_t = \sqrt{a}\, x_{t-1}", sp.sqrt(symbol("a")) * X[T - 1]),
+        (r"x_t = \frac{a}{b} x_0^2", symbol("a") / symbol("b") * X[0] ** 2),
+        (r"x_t = a - b - 2 \cdot 3", symbol("a") - symbol("b") - 6),
+        (r"x_t = -a^2", -(symbol("a") ** 2)),
+        (r"x_t = a(b + 1)/2", symbol("a") * (symbol("b") + 1) / 2),
+        (r"x_t = \bar{\alpha}_t", family(r"\bar\alpha")[T]),
+        (r"x_t = \prod_{s=1}^{t} \alpha_s + 1", sp.Product(family(r"\alpha")[S], (S, 1, T)) + 1),
+        (r"x_t = \cos^2\Big(\frac{\pi}{2}\Big)", sp.Integer(0)),
+        (r"x_t = \int_0^1 u\, \mathrm{d}u", sp.Integral(symbol("u"), (symbol("u"), 0, 1))),
+    ],
+)
+def test_reader_reads(latex: str, expected: sp.Expr) -> None:
+    assert read(latex) == (Relation((X[T], expected), ("=",)),)
+
+
+@pytest.mark.parametrize(
+    "latex",
+    [
+        r"x_t = \foo",  # unknown command
+        r"x_t = w",  # unknown name
+        r"x_t = \bar{\alpha_t}",  # the bar over the index: whose index is it?
+        r"x_t = \sqrt a",  # no braces
+        r"x_t = (a + b",
+        r"x_t = a + b)",
+        r"x_t = a +",
+        r"x_t",
+        r"x_t = a \text{ when } b",
+        r"x_t = \alpha",  # a family without its index
+        r"x_t = q",  # a function without arguments
+        r"x_t = \frac12",
+        r"x_t = a, b",
+        r"x_t = x_{t",
+        r"x_t = a \cdot \cdot b",
+        r"x_t = \mathcal{M}(a)",
+        "",
+    ],
+)
+def test_reader_refuses_what_it_does_not_understand(latex: str) -> None:
+    with pytest.raises(UnreadableError):
+        read(latex)
+
+
+def test_reader_says_where_it_stopped() -> None:
+    with pytest.raises(UnreadableError, match=r"unknown name 'w' at 'w \+ 1', after 'x _ t ='"):
+        read("x_t = w + 1")
+
+
+# The means of proof
+
+
+def test_require_equal_gives_a_counterexample() -> None:
+    with pytest.raises(Refuted, match=r"differ by -?[\d.]+ at .*x_\{t-1\} = "):
+        require_equal(X[T - 1] ** 2, X[T - 1])
+
+
+def test_require_equal_needs_a_symbolic_zero() -> None:
+    tiny = sp.Rational(1, 10**60)  # equal to all digits that the numbers show, and still not equal
+    with pytest.raises(Refuted, match="could not be shown equal"):
+        require_equal(X[0] + tiny, X[0])
+
+
+def test_integral_of_a_gaussian_against_sympy() -> None:
+    y, a, b = sp.symbols("y a b", positive=True)
+    line = sp.Symbol("y", real=True)
+    for polynomial in (1, line, line**2 - a * line, line**4):
+        integrand = polynomial * sp.exp(-((line - b) ** 2) / (2 * a))
+        assert vanishes(integrate_gaussian(integrand, line) - sp.integrate(integrand, (line, -sp.oo, sp.oo)))
+
+
+def test_law_of_an_affine_combination() -> None:
+    eps = family(r"\epsilon")
+    assert law_of(3 * X[0] + 2 * eps[1] - 5 * eps[2], [eps[1], eps[2]]) == (3 * X[0], 29)
+    with pytest.raises(Refuted):
+        law_of(eps[1] * eps[2], [eps[1], eps[2]])
+
+
+def test_at_moves_every_index() -> None:
+    alpha = family(r"\alpha")
+    assert at(alpha[T] * alpha[T - 1], t=sp.Integer(4)) == alpha[4] * alpha[3]
