@@ -33,9 +33,9 @@ $(BOOK): $(ENV) $(BOOK_INPUTS)
 	@touch $@
 
 $(ENV): requirements.txt pyproject.toml
-	@echo "Installing into .venv, a dot for each package; the first time takes some minutes"
+	@echo "Installing into .venv, a dot for each step; the first time takes some minutes"
 	@[ -x $(PY) ] || $(PYTHON) -m venv .venv
 	@set -o pipefail; $(PY) -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt \
-	  | awk '/^Collecting/ { printf "."; fflush() } END { print "" }'
+	  | awk '/^ *(Collecting|Downloading|Processing) / { printf "."; fflush() } END { print "" }'
 	@$(PY) -m pip install --disable-pip-version-check --quiet --no-deps -e .
 	@touch $@
