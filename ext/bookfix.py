@@ -63,7 +63,7 @@ def write_index(app: Sphinx, exception: Exception | None) -> None:
 <html lang="{app.config.language}">
 <meta charset="utf-8">
 <meta http-equiv="refresh" content="0; url={first}">
-<link rel="icon" href="_static/{Path(app.config.html_favicon).name}">
+<link rel="icon" href="data:,">
 <title>{title}</title>
 <p><a href="{first}">{title}</a></p>
 </html>

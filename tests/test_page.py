@@ -89,8 +89,8 @@ def test_equations_and_figures_are_numbered_by_chapter() -> None:
 
 @pytest.mark.parametrize("page", PAGES_WITH_CODE)
 def test_notebook_and_page_number_alike(page: str) -> None:
-    text = (ROOT / f"{page}.ipynb").read_text(encoding="utf-8")
-    assert re.findall(r"\\\\tag\{([^}]+)\}", text) == [number for _, number in EQUATION.findall(written(page))]
+    numbers = [number for _, number in EQUATION.findall(written(page))]
+    assert re.findall(r"\\\\tag\{([^}]+)\}", (ROOT / f"{page}.ipynb").read_text(encoding="utf-8")) == numbers
 
 
 # --- opened in Chromium
