@@ -132,6 +132,8 @@ def run_train(options: argparse.Namespace, started: float, arguments: Sequence[s
     config = TrainConfig(steps=options.steps, minutes=minutes, batch=options.batch, seed=options.seed)
     data = load(options.data, root=options.root, download=options.download, size=options.size)
     network, learning_rate = defaults_for(data.image_shape)
+    if options.width is not None and (options.width < 8 or options.width % 8):
+        raise InputError(f"width = {options.width}: give a multiple of 8")
     network = replace(
         network,
         T=options.T,
@@ -221,7 +223,7 @@ def draw(model, n: int, generator: torch.Generator, sampler: str, steps: int | N
 
     sizes = [batch] * (n // batch) + [n % batch] * (n % batch > 0)
     drawn = []
-    with tqdm(total=n, desc="sampling", unit="image", bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
+    with tqdm(total=n, desc="sampling", bar_format="{l_bar}{bar}| {elapsed}<{remaining}", delay=1) as bar:
         for size in sizes:
             before = bar.n
 

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from diffcourse.errors import InputError
 
@@ -196,7 +197,7 @@ def _folder(folder: Path, size: int | None) -> ImageData:
     if not paths:
         raise InputError(f"no image in the folder {str(folder)!r}: put PNG or JPEG files there, in one subfolder per class")
     pictures = []
-    for path in paths:
+    for path in tqdm(paths, desc="reading images", leave=False, delay=2):
         picture = _picture(path, size)
         if pictures and picture.size != pictures[0].size:
             width, height = pictures[0].size

@@ -63,11 +63,9 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InputError(f"{name} = {value:g}: give a number above 0")
-        if self.warmup_steps < 0 or self.seed < 0 or not self.save_every_seconds >= 0:
-            raise InputError(
-                f"warmup_steps = {self.warmup_steps}, seed = {self.seed} and save_every_seconds = "
-                f"{self.save_every_seconds:g} must not be negative"
-            )
+        for name in ("warmup_steps", "save_every_seconds", "seed"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name} = {getattr(self, name)}: it must not be negative")
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> DDPM:
         description = card(str(name))
         return _build(description["model"], _read(str(name), description["sha256"]), f"the weights {str(name)!r}", device)
     if not Path(name).is_dir():
-        raise InputError(f"unknown model {str(name)!r}; choose {', '.join(names())} or the folder of a run")
+        raise InputError(f"unknown model {str(name)!r}; choose {', '.join([*names(), 'the folder of a run'])}")
     state = checkpoint.load(Path(name) / "checkpoint.pt")
     return _build(state["identity"]["model"], state["average"], f"the checkpoint in {str(name)!r}", device)
 
