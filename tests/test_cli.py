@@ -1,0 +1,280 @@
+"""The command line: what it makes, and that every bad input is answered in one line with nothing half-written."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_data import write_image, write_mnist
+
+from diffcourse import cli
+from diffcourse.errors import InputError
+from diffcourse.families import DDPM
+from diffcourse.training import checkpoint
+
+Fails = Callable[..., str]
+
+
+@pytest.fixture
+def fails(capsys: pytest.CaptureFixture) -> Fails:
+    """Run a command that must fail; returns what it says."""
+
+    def run(*arguments: object) -> str:
+        capsys.readouterr()
+        try:
+            code = cli.main([str(a) for a in arguments])
+        except SystemExit as error:  # argparse leaves by itself
+            code = error.code
+        out, err = capsys.readouterr()
+        last = err.splitlines()[-1]  # a progress bar may stand before it
+        assert code == 2 and last.startswith("diffcourse: error: ") and "Traceback" not in err and not out, err
+        return last
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a very short run with few diffusion steps."""
+    out = tmp_path_factory.mktemp("runs") / "short"
+    options = ["--steps", "2", "--T", "20", "--width", "8", "--batch", "4"]
+    assert cli.main(["train", "--data", "digits", *options, "--out", str(out)]) == 0
+    return out
+
+
+@contextmanager
+def small_files(size: int) -> Iterator[None]:
+    """As on a full disk: no file may grow beyond `size` bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+# --- what works -------------------------------------------------------------------------------------------------------
+
+
+def test_help_is_quick_and_shows_examples():
+    code = "import sys, diffcourse.cli as c\ntry: c.main(['train', '--help'])\nfinally: assert 'torch' not in sys.modules"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "diffcourse train --data digits --minutes 3 --out runs/digits" in shown and "(default: 1000)" in shown
+
+
+def test_samples_as_numbers(run: Path, tmp_path: Path):
+    out = tmp_path / "samples.npy"
+    for _ in range(2):  # an existing file is replaced
+        assert cli.main(["sample", str(run), "--n", "3", "--seed", "1", "--out", str(out)]) == 0
+    images = np.load(out)
+    assert images.shape == (3, 1, 8, 8) and images.dtype == np.uint8
+    cli.main(["sample", str(run), "--n", "3", "--seed", "2", "--out", str(tmp_path / "other.npy")])
+    assert not np.array_equal(images, np.load(tmp_path / "other.npy"))
+    assert sorted(os.listdir(tmp_path)) == ["other.npy", "samples.npy"]
+
+
+def test_samples_as_a_grid(run: Path, tmp_path: Path):
+    arguments = ["--n", "5", "--sampler", "ddim", "--steps", "4", "--out", str(tmp_path / "samples.png")]
+    assert cli.main(["sample", str(run), *arguments]) == 0
+    assert Image.open(tmp_path / "samples.png").width > 5 * 8
+
+
+def test_many_samples_come_in_batches(run: Path):
+    model = cli_model(run)
+    images = cli.draw(model, 7, torch.Generator().manual_seed(0), "ddim", 2, batch=3)
+    assert images.shape == (7, 1, 8, 8) and images.dtype == torch.uint8
+
+
+def cli_model(run: Path) -> DDPM:
+    from diffcourse import weights
+
+    return weights.load(run)
+
+
+def test_sampling_uses_the_averaged_weights(run: Path):
+    state = checkpoint.load(run / "checkpoint.pt")
+    for name, tensor in cli_model(run).state_dict().items():
+        assert torch.equal(tensor, state["average"][name])
+    assert any(not torch.equal(state["average"][name], tensor) for name, tensor in state["weights"].items())
+
+
+def test_resume_from_the_command_line(tmp_path: Path, fails: Fails):
+    base = ["train", "--data", "digits", "--T", "20", "--width", "8", "--batch", "4", "--out", str(tmp_path / "run")]
+    assert cli.main([*base, "--steps", "2"]) == 0
+    assert "exists already" in fails(*base, "--steps", "4")
+    assert "batch = 4, not 128" in fails("train", "--data", "digits", "--T", 20, "--width", 8, "--out", tmp_path / "run", "--resume")
+    assert cli.main([*base, "--steps", "4", "--resume"]) == 0
+    assert checkpoint.load(tmp_path / "run" / "checkpoint.pt")["step"] == 4
+
+
+def test_one_diffusion_step_works(tmp_path: Path):
+    options = ["--T", "1", "--steps", "2", "--width", "8", "--batch", "4", "--out", str(tmp_path / "run")]
+    assert cli.main(["train", "--data", "digits", *options]) == 0
+    assert cli.main(["sample", str(tmp_path / "run"), "--n", "2", "--out", str(tmp_path / "a.npy")]) == 0
+    assert np.load(tmp_path / "a.npy").shape == (2, 1, 8, 8)
+
+
+def test_a_folder_of_colour_images(tmp_path: Path):
+    for i in range(3):
+        write_image(tmp_path / "photos" / f"{i}.png", size=(17 + i, 16), mode="RGB", colour=(i, 0, 0))
+    options = ["--size", "16", "--T", "5", "--steps", "1", "--width", "8", "--batch", "2", "--out", str(tmp_path / "run")]
+    assert cli.main(["train", "--data", str(tmp_path / "photos"), *options]) == 0
+    assert cli.main(["sample", str(tmp_path / "run"), "--n", "1", "--out", str(tmp_path / "a.npy")]) == 0
+    assert np.load(tmp_path / "a.npy").shape == (1, 3, 16, 16)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 7, 7), (1, 28, 28), (3, 32, 32), (3, 20, 30), (3, 64, 48)])
+def test_default_networks_fit_their_images(shape: tuple[int, int, int]):
+    config, learning_rate = cli.defaults_for(shape)
+    images = torch.zeros(1, *shape, dtype=torch.uint8)
+    assert DDPM(config).loss(images, generator=torch.Generator()).isfinite() and 0 < learning_rate < 0.01
+
+
+def test_images_that_cannot_be_halved():
+    with pytest.raises(InputError, match="25x25 pixels cannot be halved.*--size 24"):
+        cli.defaults_for((1, 25, 25))
+
+
+# --- bad input --------------------------------------------------------------------------------------------------------
+
+BAD_TRAINING = [
+    (["--data", "emnist"], "unknown data set 'emnist'; choose digits"),
+    (["--data", "mnist", "--root", "nowhere"], "mnist is missing or damaged in 'nowhere': fetch it with --download"),
+    (["--steps", "0"], "steps = 0"),
+    (["--steps", "-3"], "steps = -3"),
+    (["--steps", "many"], "invalid int value: 'many'"),
+    (["--minutes", "0"], "minutes = 0"),
+    (["--minutes", "nan"], "minutes = nan"),
+    (["--minutes", "1", "--steps", "1"], "not allowed with"),
+    (["--batch", "0"], "batch = 0"),
+    (["--learning-rate", "-1"], "learning_rate = -1"),
+    (["--T", "0"], "T = 0"),
+    (["--schedule", "quadratic"], "unknown schedule 'quadratic'; choose one of linear"),
+    (["--width", "12"], "width = 12: give a multiple of 8"),
+    (["--width", "0"], "width = 0"),
+    (["--seed", "-1"], "seed = -1"),
+    (["--device", "tpu"], "unknown device 'tpu'; choose auto, cpu or cuda"),
+    (["--size", "16"], "size = 16 works on a folder"),
+    (["--out"], "expected one argument"),
+]
+
+
+@pytest.mark.parametrize("arguments, message", BAD_TRAINING, ids=lambda v: " ".join(v) if isinstance(v, list) else "")
+def test_bad_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: Fails, arguments: list[str], message: str):
+    monkeypatch.chdir(tmp_path)
+    data = [] if "--data" in arguments else ["--data", "digits"]
+    assert message in fails("train", *data, "--out", "run", *arguments)
+    assert os.listdir(tmp_path) == []
+
+
+def test_truncated_data_set(tmp_path: Path, fails: Fails):
+    path = write_mnist(tmp_path) / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:1000])
+    assert "damaged" in fails("train", "--data", "mnist", "--root", tmp_path, "--steps", 1, "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_folder_with_a_broken_or_an_odd_image(tmp_path: Path, fails: Fails):
+    write_image(tmp_path / "photos" / "a.png", size=(8, 8))
+    odd = write_image(tmp_path / "photos" / "b.png", size=(9, 8))
+    command = ["train", "--data", tmp_path / "photos", "--steps", 1, "--out", tmp_path / "run"]
+    assert "b.png' has 9x8 pixels" in fails(*command)
+    odd.write_bytes(b"no image")
+    assert "b.png" in fails(*command)
+    assert not (tmp_path / "run").exists()
+
+
+def test_run_folder_that_cannot_be_made(tmp_path: Path, fails: Fails):
+    (tmp_path / "file").write_text("")
+    assert "cannot make the folder" in fails("train", "--data", "digits", "--steps", 1, "--out", tmp_path / "file" / "run")
+
+
+BAD_SAMPLING = [
+    (["--n", "0"], "n = 0"),
+    (["--n", "-1"], "n = -1"),
+    (["--sampler", "euler"], "unknown sampler 'euler'; choose ddpm or ddim"),
+    (["--steps", "0"], "steps = 0"),
+    (["--steps", "21"], "between 1 and T = 20"),
+    (["--seed", "-1"], "seed = -1"),
+    (["--device", "tpu"], "unknown device 'tpu'"),
+    (["--out", "samples.gif"], "ends in .png or .npy"),
+    (["--out", "samples"], "ends in .png or .npy"),
+    (["--out", "missing/samples.png"], "create the folder 'missing' first"),
+    (["--out", "missing/samples.npy"], "create the folder 'missing' first"),
+]
+
+
+@pytest.mark.parametrize("arguments, message", BAD_SAMPLING, ids=lambda v: " ".join(v) if isinstance(v, list) else "")
+def test_bad_sampling(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: Fails, arguments: list[str], message: str
+):
+    monkeypatch.chdir(tmp_path)
+    assert message in fails("sample", run, "--out", "a.npy", *arguments)
+    assert os.listdir(tmp_path) == []
+
+
+def test_unknown_models_and_damaged_checkpoints(run: Path, tmp_path: Path, fails: Fails):
+    assert "unknown model 'faces'" in fails("sample", "faces", "--out", tmp_path / "a.npy")
+    assert "there is no checkpoint" in fails("sample", tmp_path, "--out", tmp_path / "a.npy")
+    content = (run / "checkpoint.pt").read_bytes()
+    (tmp_path / "checkpoint.pt").write_bytes(content[: len(content) // 2])
+    assert "damaged" in fails("sample", tmp_path, "--out", tmp_path / "a.npy")
+    assert os.listdir(tmp_path) == ["checkpoint.pt"]
+
+
+def test_checkpoint_of_another_model(run: Path, tmp_path: Path, fails: Fails):
+    state = checkpoint.load(run / "checkpoint.pt")
+    state["identity"]["model"]["base_width"] = 16
+    checkpoint.save(tmp_path / "checkpoint.pt", state)
+    assert "another model" in fails("sample", tmp_path, "--out", tmp_path / "a.npy")
+    state["identity"]["model"] = {"family": "vae", "latent": 3}
+    checkpoint.save(tmp_path / "checkpoint.pt", state)
+    assert "not the configuration" in fails("sample", tmp_path, "--out", tmp_path / "a.npy")
+
+
+def test_full_disk_while_training(tmp_path: Path, fails: Fails):
+    with small_files(10_000):
+        said = fails("train", "--data", "digits", "--steps", 1, "--width", 8, "--out", tmp_path / "run")
+    assert "cannot write" in said and "make room" in said
+    assert os.listdir(tmp_path / "run") == []
+
+
+def test_full_disk_while_resuming_keeps_the_checkpoint(tmp_path: Path, fails: Fails):
+    base = ["train", "--data", "digits", "--T", "20", "--width", "8", "--batch", "4", "--out", str(tmp_path / "run")]
+    cli.main([*base, "--steps", "1"])
+    before = (tmp_path / "run" / "checkpoint.pt").read_bytes()
+    with small_files(10_000):
+        assert "before is intact" in fails(*base, "--steps", "3", "--resume")
+    assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == before
+    assert not list((tmp_path / "run").glob("*.part"))
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".png"])
+def test_full_disk_while_writing_samples(run: Path, tmp_path: Path, fails: Fails, suffix: str):
+    out = tmp_path / f"a{suffix}"
+    out.write_bytes(b"old")
+    with small_files(100):
+        fails("sample", run, "--n", 4, "--sampler", "ddim", "--steps", 1, "--out", out)
+    assert out.read_bytes() == b"old" and os.listdir(tmp_path) == [out.name]
+
+
+def test_ctrl_c_while_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    loss = DDPM.loss
+
+    def interrupted(self: DDPM, images: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
+        os.kill(os.getpid(), signal.SIGINT)
+        return loss(self, images, generator=generator)
+
+    monkeypatch.setattr(DDPM, "loss", interrupted)
+    options = ["--steps", "50", "--width", "8", "--batch", "4", "--out", str(tmp_path / "run")]
+    assert cli.main(["train", "--data", "digits", *options]) == 128 + signal.SIGINT
+    assert "stopped at step 1 and saved" in capsys.readouterr().err
+    assert checkpoint.load(tmp_path / "run" / "checkpoint.pt")["step"] == 1
