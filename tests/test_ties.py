@@ -16,7 +16,8 @@ import torch
 from diffcourse.algebra import CLAIMS, Claim
 from diffcourse.algebra.notation import family, function, symbol
 from diffcourse.algebra.proving import gaussian_density
-from diffcourse.diffusion import exact, process, schedule
+from diffcourse.diffusion import exact, process, sample, schedule
+from diffcourse.diffusion.loss import simple_loss as simple
 from diffcourse.diffusion.schedule import Schedule
 
 Pairs = Iterator[tuple[float, torch.Tensor]]
@@ -162,7 +163,7 @@ def closed_form() -> Pairs:
         yield from ((number(formula, t=n), value) for formula, value in zip(gaussian("eq-closed-form"), moments))
 
 
-def sample() -> Pairs:
+def one_jump() -> Pairs:
     yield from ((number(rhs("eq-sample"), t=n), process.q_sample(SOME, tensor(X[0]), n, tensor(MERGED))) for n in (1, 5))
 
 
@@ -228,6 +229,63 @@ def sigmoid() -> Pairs:
     yield number(curve, t=3, **{r"\ell": -3, "r": 3, r"\tau": 1, "T": 7}), schedule.sigmoid(7).alpha_bar(3)
 
 
+def simple_loss() -> Pairs:
+    error = rhs("eq-l-simple").args[0].base.args[0]
+    network = function(r"\epsilon_\theta")
+    by_hand = error.replace(network, lambda x, n: sp.tanh(x) + n / 10)
+    x0, eps = tensor(X[0]), tensor(MERGED)
+    yield number(by_hand, t=5) ** 2, simple(SOME, lambda x, n: torch.tanh(x) + n / 10, x0[:, None], torch.tensor([5]), eps[:, None])
+
+
+def best_noise() -> Pairs:
+    toy, xt = exact.two_points(), tensor(X[5])[:, None]
+    guess = function(r"\mathbb{E}")(family("x")[0], sp.Tuple(family("x")[t]))
+    formula = rhs("eq-best-noise").subs(guess, toy.posterior_mean(SOME, xt, 5).item())
+    yield number(formula, t=5), toy.predict_eps(SOME, xt, 5)
+
+
+def guess_of_x0() -> Pairs:
+    formula = rhs("eq-predict-x0").replace(function(r"\epsilon_\theta"), lambda x, n: sp.Float(0.7))
+    yield number(formula, t=5), process.predict_x0(SOME, tensor(X[5]), 5, tensor(0.7))
+
+
+def first_step(sampler: Callable[..., torch.Tensor], **options: float) -> torch.Tensor:
+    """Where a sampler goes in its first step from X[7], with a network that always says 0.7 and noise drawn with seed 0."""
+    states: list[torch.Tensor] = []
+    generator = torch.Generator().manual_seed(0)
+    sampler(
+        SOME, lambda x, n: torch.full_like(x, 0.7), tensor(X[7]), generator=generator, clip=False,
+        watch=lambda n, x, x0_hat: states.append(x), **options,
+    )
+    return states[0]
+
+
+def sampler_step(label: str, sigma: float, s: int) -> float:
+    z = torch.randn(1, generator=torch.Generator().manual_seed(0), dtype=torch.float64).item()
+    guess = number(rhs("eq-predict-x0").replace(function(r"\epsilon_\theta"), lambda x, n: sp.Float(0.7)), t=7)
+    formula = rhs(label).replace(function(r"\epsilon_\theta"), lambda x, n: sp.Float(0.7))
+    formula = formula.subs({family(r"\sigma")[t]: sigma, family(r"\hat x")[0]: guess, symbol("z"): z})
+    return number(formula, t=7, s=s)
+
+
+def ddpm_step() -> Pairs:
+    tilde = number(rhs("eq-sigma"), t=7)
+    yield sampler_step("eq-ddpm-step", math.sqrt(tilde), 6), first_step(sample.sample_ddpm)
+    yield sampler_step("eq-ddpm-step", math.sqrt(BETA[6]), 6), first_step(sample.sample_ddpm, sigma="beta")
+
+
+def noise_of_a_step() -> Pairs:
+    x = tensor(X[3])
+    yield from ((number(rhs("eq-sigma"), t=n), process.q_posterior(SOME, x, x, n).variance) for n in (1, 5))
+
+
+def ddim_step() -> Pairs:
+    yield sampler_step("eq-ddim-step", 0.0, 6), first_step(sample.sample_ddim, steps=7)
+    bar_t, bar_s = (math.prod(ALPHA[:n]) for n in (7, 4))
+    sigma = 0.6 * math.sqrt((1 - bar_s) / (1 - bar_t) * (1 - bar_t / bar_s))
+    yield sampler_step("eq-ddim-step", sigma, 4), first_step(sample.sample_ddim, steps=2, eta=0.6)
+
+
 TIES: dict[str, Callable[[], Pairs]] = {
     "eq-toy-step": toy_step,
     "eq-toy-moments": toy_moments,
@@ -244,7 +302,7 @@ TIES: dict[str, Callable[[], Pairs]] = {
     "eq-induction": induction,
     "eq-induction-variance": induction_variance,
     "eq-closed-form": closed_form,
-    "eq-sample": sample,
+    "eq-sample": one_jump,
     "eq-jump": jump,
     "eq-variance": variance,
     "eq-snr": snr,
@@ -256,6 +314,12 @@ TIES: dict[str, Callable[[], Pairs]] = {
     "eq-beta-from-alpha-bar": beta_from_alpha_bar,
     "eq-cosine": cosine,
     "eq-sigmoid": sigmoid,
+    "eq-l-simple": simple_loss,
+    "eq-best-noise": best_noise,
+    "eq-predict-x0": guess_of_x0,
+    "eq-ddpm-step": ddpm_step,
+    "eq-sigma": noise_of_a_step,
+    "eq-ddim-step": ddim_step,
 }
 
 

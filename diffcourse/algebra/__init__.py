@@ -3,11 +3,20 @@
 In a chapter, `verify("eq-sample")` under an equation runs its proof.
 """
 
-from diffcourse.algebra import forward_process
+from types import ModuleType
+
+from diffcourse.algebra import forward_process, sampling, training
 from diffcourse.algebra.claim import Claim, ClaimError, NearMiss, Refuted
 from diffcourse.algebra.latex import UnreadableError
 
-CLAIMS: dict[str, Claim] = {claim.label: claim for claim in forward_process.CLAIMS}
+CHAPTERS: dict[str, ModuleType] = {
+    "07-forward-process": forward_process,
+    "12-training": training,
+    "13-sampling": sampling,
+}
+"""The module of each chapter whose formulas are proved."""
+
+CLAIMS: dict[str, Claim] = {claim.label: claim for module in CHAPTERS.values() for claim in module.CLAIMS}
 """Every claim of the book by its label."""
 
 __all__ = ["CLAIMS", "Claim", "ClaimError", "NearMiss", "Refuted", "UnreadableError", "verify"]

@@ -15,14 +15,17 @@ from diffcourse.algebra.notation import family, function, symbol
 from diffcourse.algebra.proving import (
     as_products,
     at,
+    conditional,
     gaussian_density,
     in_betas,
     integrate_gaussian,
     law_of,
     normal,
+    only,
     require,
     require_equal,
     split_last,
+    standard_noise,
 )
 
 x, beta, alpha, bar = family("x"), family(r"\beta"), family(r"\alpha"), family(r"\bar\alpha")
@@ -49,26 +52,6 @@ def walk(start: int, end: int) -> Expr:
 def noises(end: int) -> list[Expr]:
     """epsilon_1 .. epsilon_end."""
     return [eps[n] for n in range(1, end + 1)]
-
-
-def only(statement: Statement) -> Relation:
-    """The statement's single relation."""
-    require(len(statement) == 1, "the statement should be one relation")
-    return statement[0]
-
-
-def conditional(relation: Relation, of: Expr, given: Expr) -> tuple[Expr, Expr]:
-    """Mean and variance on the right of q(of | given) = N(of; mean, variance I)."""
-    require(relation.ops == ("=",) and relation.lhs == q(of, sp.Tuple(given)), f"the left side is not q({of} | {given})")
-    return normal(relation.rhs, of)
-
-
-def standard_noise(relation: Relation, noise: Expr) -> None:
-    """Require noise ~ N(0, I)."""
-    require(relation.ops == ("~",) and relation.lhs == noise, f"the law is one of {relation.lhs}, not of {noise}")
-    mean, variance = normal(relation.rhs)
-    require_equal(mean, 0, "the noise's mean and 0")
-    require_equal(variance, 1, "the noise's variance and 1")
 
 
 # The toy: one number, the same beta in every step

@@ -30,6 +30,12 @@ _TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|\d+(?:\.\d+)?|\S", re.DOTALL)
 Span = sp.Function("Span")
 """x_{a:b}, the steps a to b of a family, read as Span(x, a, b)."""
 
+Over = sp.Function("Over")
+"""The subscript of an expectation: E_{t, x_0}[z] is read as E(z, Over(t, x_0))."""
+
+Norm = sp.Function("Norm")
+"""The length of a vector."""
+
 Lim = sp.Function("Lim")
 """lim_{n -> end} of anything, read as Lim(body, n, end) and left for the proof to evaluate."""
 
@@ -146,7 +152,7 @@ class _Reader:
         return bool(token) and (
             token[0].isalnum()
             or token in _CLOSING
-            or (token[0] == "\\" and token[1:].isalpha() and token not in RELATIONS and token not in (r"\qquad", r"\mid", r"\to"))
+            or (token[0] == "\\" and token[1:].isalpha() and token not in RELATIONS and token not in (r"\qquad", r"\mid", r"\to", r"\rVert"))
         )
 
     def power(self) -> Expr:
@@ -177,6 +183,10 @@ class _Reader:
             inside = self.sum()
             self.expect(_CLOSING[token])
             return inside
+        if self.accept(r"\lVert"):
+            inside = self.sum()
+            self.expect(r"\rVert")
+            return Norm(inside)
         if self.accept(r"\frac") or self.accept(r"\tfrac"):
             numerator = self.braced()
             return numerator / self.braced()
@@ -236,14 +246,15 @@ class _Reader:
     # Names
 
     def name(self) -> str:
-        """A name with its decoration or font: x, \\beta, \\bar\\alpha (also \\bar{\\alpha}), \\mathcal{N}."""
+        r"""A name with its decoration or font: x, \beta, \bar\alpha (also \bar{\alpha}), \hat x, \mathcal{N}."""
         token = self.next()
         if token in _DECORATIONS:
             if self.accept("{"):
-                token += self.next()
+                inside = self.next()
                 self.expect("}")
-                return token
-            return token + self.next()
+            else:
+                inside = self.next()
+            return f"{token} {inside}" if inside.isalpha() else token + inside
         if token in _FONTS:
             self.expect("{")
             letters = ""
@@ -251,6 +262,13 @@ class _Reader:
                 letters += self.next()
             self.expect("}")
             return f"{token}{{{letters}}}"
+        # A subscript that is part of the name: \epsilon_\theta, L_{\mathrm{simple}}.
+        if (self.peek(), self.peek(1)) == ("_", r"\theta"):
+            return token + self.next() + self.next()
+        if (self.peek(), self.peek(1), self.peek(2)) == ("_", "{", r"\mathrm"):
+            while not token.endswith("}}") and self.peek():
+                token += self.next()
+            return token
         return token
 
     def scalar(self, name: str) -> Expr:
@@ -277,6 +295,7 @@ class _Reader:
 
     def call(self, function: type[sp.Function]) -> Expr:
         r"""f(a), N(x; m, v), q(x \mid y): what is given becomes one Tuple behind the other arguments."""
+        over = self.variables() if self.accept("_") else None
         opening = self.next()
         if opening not in _CLOSING:
             self.position -= 1
@@ -288,4 +307,14 @@ class _Reader:
                 target = given
             target.append(self.sum())
         self.expect(_CLOSING[opening])
-        return function(*arguments, Tuple(*given)) if given else function(*arguments)
+        extra = [Tuple(*given)] if given else []
+        return function(*arguments, *extra, *([over] if over is not None else []))
+
+    def variables(self) -> Expr:
+        """The subscript of an expectation: {t, x_0, \\epsilon}."""
+        self.expect("{")
+        variables = [self.sum()]
+        while self.accept(","):
+            variables.append(self.sum())
+        self.expect("}")
+        return Over(*variables)

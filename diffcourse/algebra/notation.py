@@ -39,6 +39,9 @@ INDEXED: dict[str, Name] = {
     r"\alpha": _indexed("alpha", "1 - beta_t", positive=True),
     r"\bar\alpha": _indexed("alphabar", "alpha_1 alpha_2 ... alpha_t", positive=True),
     r"\epsilon": _indexed("epsilon", "standard Gaussian noise of step t", real=True),
+    r"\hat x": _indexed("xhat", "the guess of x_0 that a noise prediction implies", real=True),
+    r"\tilde\beta": _indexed("betatilde", "variance of x_{t-1} when x_t and x_0 are both known", positive=True),
+    r"\sigma": _indexed("sigma", "standard deviation of the noise that a sampler adds at step t", positive=True),
     r"\bar\epsilon": _indexed("epsilonbar", "standard Gaussian noise that several steps up to t have merged into", real=True),
 }
 """Names that carry an index."""
@@ -57,7 +60,8 @@ SCALARS: dict[str, Name] = {
     r"\tau": _scalar("tau", "temperature of the sigmoid schedule", positive=True),
     r"\ell": _scalar("ell", "left end of the logistic curve's piece", real=True),
     "y": _scalar("y", "any real number", real=True),
-    "z": _scalar("z", "any real number", real=True),
+    "z": _scalar("z", "any real number; in a sampler, standard Gaussian noise", real=True),
+    r"\theta": _scalar("theta", "the weights of a network"),
     "r": _scalar("r", "right end of the logistic curve's piece", real=True),
     r"\pi": Name("3.14159...", "scalar", pi),
     r"\infty": Name("infinity", "scalar", oo),
@@ -70,6 +74,8 @@ FUNCTIONS: dict[str, Name] = {
     r"\mathbb{E}": _function("E", "expectation"),
     r"\operatorname{Var}": _function("Var", "variance of one component"),
     r"\operatorname{SNR}": _function("SNR", "signal-to-noise ratio at step t"),
+    r"\epsilon_\theta": _function("epsilon_theta", "the network: what it takes the noise in x_t to be"),
+    r"L_{\mathrm{simple}}": _function("L_simple", "the simplified loss"),
     "f": _function("f", "curve of the cosine schedule"),
     "g": _function("g", "logistic function 1 / (1 + exp(-z))"),
 }

@@ -5,7 +5,8 @@ import random
 import sympy as sp
 from sympy import Expr, Indexed, Symbol
 
-from diffcourse.algebra.claim import Refuted
+from diffcourse.algebra.claim import Refuted, Statement
+from diffcourse.algebra.latex import Relation
 from diffcourse.algebra.notation import family, function, symbol
 
 _TRIES, _DIGITS, _TOLERANCE = 3, 40, sp.Float("1e-25")
@@ -118,6 +119,26 @@ def normal(expression: Expr, x: Expr | None = None) -> tuple[Expr, Expr]:
     require(vanishes(covariance - variance * identity) and variance != 0, f"the covariance {covariance} is no multiple of I")
     require(not mean.has(identity), f"the mean {mean} is not a vector")
     return mean, sp.simplify(variance)
+
+
+def only(statement: Statement) -> Relation:
+    """The statement's single relation."""
+    require(len(statement) == 1, "the statement should be one relation")
+    return statement[0]
+
+
+def conditional(relation: Relation, of: Expr, given: Expr) -> tuple[Expr, Expr]:
+    """Mean and variance on the right of q(of | given) = N(of; mean, variance I)."""
+    require(relation.ops == ("=",) and relation.lhs == function("q")(of, sp.Tuple(given)), f"the left side is not q({of} | {given})")
+    return normal(relation.rhs, of)
+
+
+def standard_noise(relation: Relation, noise: Expr) -> None:
+    """Require noise ~ N(0, I)."""
+    require(relation.ops == ("~",) and relation.lhs == noise, f"the law is one of {relation.lhs}, not of {noise}")
+    mean, variance = normal(relation.rhs)
+    require_equal(mean, 0, "the noise's mean and 0")
+    require_equal(variance, 1, "the noise's variance and 1")
 
 
 def in_betas(expression: Expr) -> Expr:

@@ -69,7 +69,7 @@ class GaussianMixture:
         return centre + gain * (xt - root * centre)
 
     def predict_eps(self, schedule: Schedule, xt: Tensor, t: Time) -> Tensor:
-        """E[eps | x_t], [B, D]: what a perfect network would return."""
+        """E[eps | x_t], [B, D]: what a perfect network would return (the book's eq-best-noise)."""
         return predict_eps(schedule, xt, t, self.posterior_mean(schedule, xt, t))
 
 

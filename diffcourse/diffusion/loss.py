@@ -16,7 +16,7 @@ def draw_steps(schedule: Schedule, n: int, generator: torch.Generator) -> Tensor
 def simple_loss(schedule: Schedule, predict_eps: Denoiser, x0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
     """L_simple for each example: the mean over its components of (eps - predict_eps(x_t, t))^2.
 
-    Ho et al. (2020), equation 14. They sum over the components; the mean only changes the learning rate's scale and makes
+    Ho et al. (2020), equation 14; the book's eq-l-simple. They sum over the components; the mean only changes the learning rate's scale and makes
     a value comparable between image sizes: 1 is what the useless prediction eps = 0 gets.
 
     Args:

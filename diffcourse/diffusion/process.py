@@ -74,7 +74,8 @@ def q_variance(schedule: Schedule, t: Time, data_variance: float | Tensor = 1.0)
 def q_posterior(schedule: Schedule, x0: Tensor, xt: Tensor, t: Time, s: Time | None = None) -> Gaussian:
     """Mean and variance of q(x_s | x_t, x_0) for any s < t; s is t - 1 when left out.
 
-    Ho et al. (2020), equations 6 and 7, written with the jump q(x_t | x_s) in place of the single step.
+    Ho et al. (2020), equations 6 and 7, written with the jump q(x_t | x_s) in place of the single step; for s = t - 1 the
+    variance is the book's eq-sigma.
     """
     s = t - 1 if s is None else s
     bar_t, bar_s = schedule.alpha_bar(t), schedule.alpha_bar(s)
@@ -87,7 +88,7 @@ def q_posterior(schedule: Schedule, x0: Tensor, xt: Tensor, t: Time, s: Time | N
 
 
 def predict_x0(schedule: Schedule, xt: Tensor, t: Time, eps: Tensor) -> Tensor:
-    """The x_0 that x_t and eps imply: eq-sample solved for x_0. Ho et al. (2020), below equation 8."""
+    """The x_0 that x_t and eps imply: the book's eq-predict-x0, which is eq-sample solved for x_0."""
     alpha_bar = schedule.alpha_bar(t)
     return (xt - expand((1 - alpha_bar).sqrt(), xt) * eps) / expand(alpha_bar.sqrt(), xt)
 

@@ -42,7 +42,7 @@ def sample_ddpm(
     clip: bool = True,
     watch: Watch | None = None,
 ) -> Tensor:
-    """Ancestral sampling: Ho et al. (2020), algorithm 2.
+    """Ancestral sampling: Ho et al. (2020), algorithm 2; the book's eq-ddpm-step.
 
     The mean of q(x_s | x_t, x0_hat), plus noise at every step but the last. With `clip` off and all steps this is
     algorithm 2 to the letter; the form through x0_hat also allows clipping and skipping steps.
@@ -85,7 +85,7 @@ def sample_ddim(
     rederive_eps: bool = True,
     watch: Watch | None = None,
 ) -> Tensor:
-    """DDIM: Song et al. (2021), equation 12, with sigma from equation 16.
+    """DDIM: Song et al. (2021), equation 12, with sigma from equation 16; the book's eq-ddim-step.
 
     Args:
         x_T: the starting noise, [B, ...].

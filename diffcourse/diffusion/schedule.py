@@ -48,7 +48,7 @@ class Schedule:
     def _lookup(self, name: str, t: Time, first: int) -> Tensor:
         """Row t of a table, on t's device. The only place where a step becomes an index."""
         t = torch.as_tensor(t)
-        if t.dtype.is_floating_point or t.dtype == torch.bool:
+        if t.dtype.is_floating_point or t.dtype.is_complex or t.dtype == torch.bool:
             raise InputError(f"t counts steps and must be an integer, not {t.dtype}")
         # Looking at the values of a tensor on a GPU would make the host wait for it, so only the CPU checks.
         if t.device.type == "cpu" and t.numel() and (t.min() < first or t.max() > self.T):
@@ -56,7 +56,8 @@ class Schedule:
         if t.device not in self._tables:
             home = next(iter(self._tables.values()))
             self._tables[t.device] = {key: table.to(t.device) for key, table in home.items()}
-        return self._tables[t.device][name][t]
+        # Not table[t]: uint8 would be read as a mask, and one step would be a view through which the table could be changed.
+        return self._tables[t.device][name].take(t.long())
 
     @property
     def steps(self) -> Tensor:

@@ -1,0 +1,137 @@
+"""The claims of chapter 13, sampling."""
+
+from typing import Literal
+
+from sympy import Expr, sqrt
+
+from diffcourse.algebra.claim import Claim, NearMiss, Statement
+from diffcourse.algebra.forward_process import alpha, bar, s, t, x
+from diffcourse.algebra.notation import family, function, symbol
+from diffcourse.algebra.proving import in_betas, law_of, only, require, require_equal, split_last
+
+eps, z = symbol(r"\epsilon"), symbol("z")
+sigma, x_hat, beta_tilde = family(r"\sigma"), family(r"\hat x"), family(r"\tilde\beta")
+network = function(r"\epsilon_\theta")
+
+
+def posterior() -> tuple[Expr, Expr]:
+    """Mean and variance of x_{t-1} given x_t and x_0, by conditioning one Gaussian on another.
+
+    Given x_0, x_{t-1} and x_t are jointly Gaussian: what x_t says about x_{t-1} is its deviation from its mean times the
+    covariance over the variance.
+    """
+    before, spread = sqrt(bar[t - 1]) * x[0], 1 - bar[t - 1]
+    covariance = sqrt(alpha[t]) * spread  # x_t is sqrt(alpha_t) x_{t-1} and noise that x_{t-1} knows nothing of
+    mean, variance = sqrt(alpha[t]) * before, alpha[t] * spread + 1 - alpha[t]
+    return before + covariance / variance * (x[t] - mean), spread - covariance**2 / variance
+
+
+def with_true_noise(expression: Expr) -> Expr:
+    """The expression for a network that is always right about x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps."""
+    return expression.subs(network(x[t], t), (x[t] - sqrt(bar[t]) * x[0]) / sqrt(1 - bar[t]))
+
+
+def guess_of_x0(statement: Statement) -> None:
+    relation = only(statement)
+    require(relation.lhs == x_hat[0] and relation.ops == ("=",), "the left side is not the guess of x_0")
+    require(relation.rhs.has(network(x[t], t)), "the network is not asked")
+    require_equal(with_true_noise(relation.rhs), x[0], "the guess of a perfect network and x_0")
+
+
+def noise_of_a_step(statement: Statement) -> None:
+    relation = only(statement)
+    require(relation.lhs == beta_tilde[t] and relation.ops == ("=",), "the left side is not beta-tilde_t")
+    _, variance = posterior()
+    require_equal(in_betas(split_last(relation.rhs, t)), in_betas(variance), "the formula and the posterior's variance")
+
+
+def ddpm_step(statement: Statement) -> None:
+    relation = only(statement)
+    require(relation.lhs == x[t - 1] and relation.ops == ("=",), "the left side is not x_{t-1}")
+    mean, variance = law_of(relation.rhs, [z])
+    require_equal(variance, sigma[t] ** 2, "the variance of the added noise and sigma_t^2")
+    require(mean.has(network(x[t], t)), "the network is not asked")
+    require_equal(split_last(with_true_noise(mean), t), posterior()[0], "the mean for a perfect network and the posterior's")
+
+
+def ddim_step(statement: Statement) -> None:
+    relation = only(statement)
+    require(relation.lhs == x[s] and relation.ops == ("=",), "the left side is not x_s")
+    # For a perfect network the guess is x_0 and the prediction eps; then x_s must have the law of q(x_s | x_0).
+    perfect = relation.rhs.subs({network(x[t], t): eps, x_hat[0]: x[0]})
+    require(not perfect.has(x[t]) and perfect.has(eps), "the prediction does not take part")
+    mean, variance = law_of(perfect, [eps, z])
+    require_equal(mean, sqrt(bar[s]) * x[0], "the mean and that of q(x_s | x_0)")
+    require_equal(variance, 1 - bar[s], "the variance and that of q(x_s | x_0)")
+    require_equal(perfect.coeff(z, 1), sigma[t], "the factor of the fresh noise and sigma_t")
+
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        "eq-predict-x0",
+        r"\hat x_0 = \frac{x_t - \sqrt{1-\bar\alpha_t}\, \epsilon_\theta(x_t, t)}{\sqrt{\bar\alpha_t}}",
+        "a network that is right about the noise is right about the image",
+        guess_of_x0,
+        (
+            NearMiss(r"\hat x_0 = \frac{x_t - (1-\bar\alpha_t)\, \epsilon_\theta(x_t, t)}{\sqrt{\bar\alpha_t}}", "the noise without its root"),
+            NearMiss(r"\hat x_0 = \frac{x_t - \sqrt{1-\bar\alpha_t}\, \epsilon_\theta(x_t, t)}{\bar\alpha_t}", "the signal without its root"),
+            NearMiss(r"\hat x_0 = x_t - \epsilon_\theta(x_t, t)", "subtracting the noise as it is"),
+        ),
+        "diffcourse.diffusion.process.predict_x0",
+    ),
+    Claim(
+        "eq-ddpm-step",
+        r"x_{t-1} = \frac{1}{\sqrt{\alpha_t}} \Big(x_t - \frac{1-\alpha_t}{\sqrt{1-\bar\alpha_t}}\, \epsilon_\theta(x_t, t)\Big) + \sigma_t z",
+        "for a network that is right, the mean of x_{t-1} given x_t and x_0",
+        ddpm_step,
+        (
+            NearMiss(
+                r"x_{t-1} = \frac{1}{\sqrt{\alpha_t}} \Big(x_t - \frac{1-\alpha_t}{\sqrt{1-\alpha_t}}\, \epsilon_\theta(x_t, t)\Big) + \sigma_t z",
+                "the bar forgotten below",
+            ),
+            NearMiss(
+                r"x_{t-1} = \frac{1}{\sqrt{\alpha_t}} \Big(x_t - \sqrt{1-\bar\alpha_t}\, \epsilon_\theta(x_t, t)\Big) + \sigma_t z",
+                "removing all of the noise at once",
+            ),
+            NearMiss(
+                r"x_{t-1} = x_t - \frac{1-\alpha_t}{\sqrt{1-\bar\alpha_t}}\, \epsilon_\theta(x_t, t) + \sigma_t z",
+                "the image not rescaled",
+            ),
+        ),
+        "diffcourse.diffusion.sample.sample_ddpm",
+    ),
+    Claim(
+        "eq-sigma",
+        r"\tilde\beta_t = \frac{1-\bar\alpha_{t-1}}{1-\bar\alpha_t}\, \beta_t",
+        "the variance of x_{t-1} given x_t and x_0",
+        noise_of_a_step,
+        (
+            NearMiss(r"\tilde\beta_t = \frac{1-\bar\alpha_t}{1-\bar\alpha_{t-1}}\, \beta_t", "upside down"),
+            NearMiss(r"\tilde\beta_t = \frac{1-\alpha_{t-1}}{1-\alpha_t}\, \beta_t", "the bars forgotten"),
+        ),
+        "diffcourse.diffusion.process.q_posterior",
+    ),
+    Claim(
+        "eq-ddim-step",
+        r"x_s = \sqrt{\bar\alpha_s}\, \hat x_0 + \sqrt{1-\bar\alpha_s-\sigma_t^2}\, \epsilon_\theta(x_t, t) + \sigma_t z",
+        "for a network that is right, x_s has the law q(x_s | x_0), whatever σ_t",
+        ddim_step,
+        (
+            NearMiss(
+                r"x_s = \sqrt{\bar\alpha_s}\, \hat x_0 + \sqrt{1-\bar\alpha_s}\, \epsilon_\theta(x_t, t) + \sigma_t z",
+                "the fresh noise on top of the old: the variance is too large",
+            ),
+            NearMiss(
+                r"x_s = \sqrt{\bar\alpha_s}\, \hat x_0 + \sqrt{1-\bar\alpha_t-\sigma_t^2}\, \epsilon_\theta(x_t, t) + \sigma_t z",
+                "the noise level of t, where s is meant",
+            ),
+        ),
+        "diffcourse.diffusion.sample.sample_ddim",
+    ),
+)
+
+IN_TEXT: dict[str, Literal["true", "setting"]] = {
+    r"\sigma_t^2 = \tilde\beta_t": "setting",
+    r"\sigma_t = 0": "setting",
+}
+"""See `forward_process.IN_TEXT`."""
