@@ -95,7 +95,7 @@ def test_every_claim_is_displayed_once() -> None:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_every_claim_is_verified_in_its_chapter(path: Path) -> None:
     verified = {label for call in re.findall(r"^verify\((.*?)\)", path.read_text(encoding="utf-8"), re.M) for label in re.findall(r'"(.*?)"', call)}
-    assert verified == {label for label, _ in displayed(path)}
+    assert verified >= {label for label, _ in displayed(path)}
 
 
 @pytest.mark.parametrize("stem", CHAPTERS)
