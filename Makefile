@@ -9,7 +9,7 @@ BOOK := _build/.built
 BOOK_INPUTS := _config.yml _toc.yml references.bib $(wildcard book/*.md solutions/*.md) $(wildcard assets/*.* ext/*.py) \
   tools/book.py $(shell find diffcourse -name '*.py' -o -name '*.json' -o -name '*.safetensors')
 
-.PHONY: help book test notebooks clean
+.PHONY: help book test notebooks mutate clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -21,6 +21,9 @@ test: $(BOOK)  ## build the book if it is out of date, then run the tests and ev
 	$(PY) -m pytest -n 2 tests
 	$(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 120 \
 	  --nbval-sanitize-with tests/nbval_sanitize.cfg -n 2 --dist loadscope book exercises solutions
+
+mutate: $(ENV)  ## break every proved formula in many ways, and see whether the proofs and tests notice
+	$(PY) tools/mutate.py
 
 notebooks: $(ENV)  ## write the notebooks anew from their Markdown sources
 	$(PY) tools/notebooks.py

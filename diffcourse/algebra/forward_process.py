@@ -24,6 +24,7 @@ from diffcourse.algebra.proving import (
     only,
     require,
     require_equal,
+    require_positive,
     split_last,
     standard_noise,
 )
@@ -62,10 +63,10 @@ def toy_step(statement: Statement) -> None:
     b = symbol(r"\beta")
     require(relation.lhs == x[t] and relation.ops == ("=",), "the left side is not x_t")
     mean, variance = law_of(relation.rhs, [eps[t]])
-    require_equal(variance, b, "the added variance and beta")
+    require_equal(sp.expand(relation.rhs).coeff(eps[t]), sqrt(b), "the noise's factor and the root of beta")
     require_equal(mean.coeff(x[t - 1]) * x[t - 1], mean, "the mean and a multiple of x_{t-1}")
     require_equal(mean.coeff(x[t - 1]) ** 2 + variance, 1, "the variance after the step and 1")
-    require(mean.coeff(x[t - 1]).subs(b, sp.Rational(1, 2)) > 0, "the step turns the sign")
+    require_positive(mean.coeff(x[t - 1]), "the pull")
 
 
 def toy_moments(statement: Statement) -> None:
@@ -127,7 +128,7 @@ def forward_kernel(statement: Statement) -> None:
     factor = sp.expand(mean).coeff(x[t - 1])
     require_equal(mean, factor * x[t - 1], "the mean and a multiple of x_{t-1}")
     require_equal(factor**2 + variance, 1, "the variance after the step and 1")
-    require(factor.subs(beta[t], sp.Rational(1, 2)) > 0, "the step turns the sign")
+    require_positive(factor, "the factor of x_{t-1}")
 
 
 def forward_chain(statement: Statement) -> None:
@@ -280,6 +281,7 @@ def two_steps_merged(statement: Statement) -> None:
     relation = only(statement)
     require(relation.lhs == x[t] and relation.ops == ("=",), "the left side is not x_t")
     mean, variance = law_of(relation.rhs, [eps_bar[t]])
+    require_positive(sp.expand(relation.rhs).coeff(eps_bar[t]), "the merged noise's factor")
     true_mean, true_variance = law_of(step(step(x[t - 2], t - 1), t), [eps[t - 1], eps[t]])
     require_equal(mean, true_mean, "the means")
     require_equal(variance, true_variance, "the variances")
@@ -330,7 +332,7 @@ def sample(statement: Statement) -> None:
     mean, variance = law_of(relation.rhs, [symbol(r"\epsilon")])
     density = N(x[t], mean, variance * symbol("I"))
     closed_form((Relation((q(x[t], sp.Tuple(x[0])), density), ("=",)),))
-    require_equal(mean.subs({bar[t]: sp.Rational(1, 4), x[0]: 1}), sp.Rational(1, 2), "the sign of the signal and +1")
+    require_positive(sp.expand(relation.rhs).coeff(symbol(r"\epsilon")), "the noise's factor")
 
 
 def jump(statement: Statement) -> None:
@@ -668,6 +670,7 @@ def linear(statement: Statement) -> None:
     relation = only(statement)
     require(relation.lhs == beta[t] and relation.ops == ("=",), "the left side is not beta_t")
     rhs = relation.rhs
+    require(rhs.atoms(sp.Indexed) <= {beta[1], beta[T]}, "beta_t must follow from its two ends")
     require_equal(rhs.subs(t, 1), beta[1], "the start and beta_1")
     require_equal(rhs.subs(t, T), beta[T], "the end and beta_T")
     require_equal(sp.diff(rhs.subs({beta[1]: sp.Symbol("b_1"), beta[T]: sp.Symbol("b_T")}), t, 2), 0, "the second difference and 0")

@@ -40,6 +40,13 @@ def require_equal(left: Expr, right: Expr, what: str = "the two sides") -> None:
         raise Refuted(f"{what} could not be shown equal: {difference}")
 
 
+def require_positive(expression: Expr, what: str) -> None:
+    """Refute unless the expression is positive at a point where every variable lies between 0 and 1."""
+    expression = plain(expression)
+    value = expression.subs({v: sp.Rational(1, 3) for v in expression.free_symbols})
+    require(bool(value > 0), f"{what}, {expression}, is not positive")
+
+
 def vanishes(expression: Expr) -> bool:
     """Whether the expression simplifies to zero."""
     expression = plain(expression)

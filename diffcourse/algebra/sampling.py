@@ -2,12 +2,13 @@
 
 from typing import Literal
 
+import sympy as sp
 from sympy import Expr, sqrt
 
 from diffcourse.algebra.claim import Claim, NearMiss, Statement
 from diffcourse.algebra.forward_process import alpha, bar, s, t, x
 from diffcourse.algebra.notation import family, function, symbol
-from diffcourse.algebra.proving import in_betas, law_of, only, require, require_equal, split_last
+from diffcourse.algebra.proving import in_betas, law_of, only, require, require_equal, require_positive, split_last
 
 eps, z = symbol(r"\epsilon"), symbol("z")
 sigma, x_hat, beta_tilde = family(r"\sigma"), family(r"\hat x"), family(r"\tilde\beta")
@@ -48,8 +49,8 @@ def noise_of_a_step(statement: Statement) -> None:
 def ddpm_step(statement: Statement) -> None:
     relation = only(statement)
     require(relation.lhs == x[t - 1] and relation.ops == ("=",), "the left side is not x_{t-1}")
-    mean, variance = law_of(relation.rhs, [z])
-    require_equal(variance, sigma[t] ** 2, "the variance of the added noise and sigma_t^2")
+    mean, _ = law_of(relation.rhs, [z])
+    require_equal(sp.expand(relation.rhs).coeff(z), sigma[t], "the factor of the fresh noise and sigma_t")
     require(mean.has(network(x[t], t)), "the network is not asked")
     require_equal(split_last(with_true_noise(mean), t), posterior()[0], "the mean for a perfect network and the posterior's")
 
@@ -64,6 +65,8 @@ def ddim_step(statement: Statement) -> None:
     require_equal(mean, sqrt(bar[s]) * x[0], "the mean and that of q(x_s | x_0)")
     require_equal(variance, 1 - bar[s], "the variance and that of q(x_s | x_0)")
     require_equal(perfect.coeff(z, 1), sigma[t], "the factor of the fresh noise and sigma_t")
+    few = {sigma[t]: 0, bar[s]: sp.Rational(1, 4)}
+    require_positive(perfect.coeff(eps, 1).subs(few), "the factor of the predicted noise")
 
 
 CLAIMS: tuple[Claim, ...] = (

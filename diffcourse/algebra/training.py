@@ -9,7 +9,7 @@ from diffcourse.algebra.claim import Claim, NearMiss, Statement
 from diffcourse.algebra.forward_process import bar, t, x
 from diffcourse.algebra.latex import Norm, Over
 from diffcourse.algebra.notation import function, symbol
-from diffcourse.algebra.proving import law_of, only, require, require_equal
+from diffcourse.algebra.proving import law_of, only, require, require_equal, require_positive
 
 eps, theta = symbol(r"\epsilon"), symbol(r"\theta")
 E, network, L_simple = function(r"\mathbb{E}"), function(r"\epsilon_\theta"), function(r"L_{\mathrm{simple}}")
@@ -30,6 +30,7 @@ def simplified_loss(statement: Statement) -> None:
     mean, variance = law_of(call.args[0], [eps])
     require_equal(mean, sqrt(bar[t]) * x[0], "the mean of what the network sees and that of x_t")
     require_equal(variance, 1 - bar[t], "the variance of what the network sees and that of x_t")
+    require_positive(call.args[0].coeff(eps), "the noise's factor")
     # A network that returns the noise has no error, one that returns nothing has the noise itself.
     require_equal(inside.subs(call, eps), 0, "the error of a perfect network and 0")
     require_equal(inside.subs(call, 0) ** 2, eps**2, "the error of a silent network and the noise")

@@ -138,7 +138,15 @@ def two_points() -> Pairs:
 
 
 def which_point() -> Pairs:
-    yield number(rhs("eq-which-point"), t=5), exact.two_points().posterior_mean(SOME, tensor(X[5])[:, None], 5)
+    xt = tensor(X[5])[:, None]
+    yield number(rhs("eq-which-point"), t=5), exact.two_points().posterior_mean(SOME, xt, 5)
+    # Blurred points: the average over a fine grid of x_0, weighed by Bayes' rule with the density of eq-closed-form.
+    blurred = exact.GaussianMixture(exact.two_points().weight, exact.two_points().mean, std=0.4)
+    grid = torch.linspace(-4, 4, 8001, dtype=torch.float64)
+    prior = sum(torch.distributions.Normal(tensor(point), tensor(0.4)).log_prob(grid).exp() for point in (-1, 1))
+    mean, variance = process.q_moments(SOME, grid, 5)
+    weight = prior * torch.distributions.Normal(mean, variance.sqrt()).log_prob(xt[0]).exp()
+    yield ((weight * grid).sum() / weight.sum()).item(), blurred.posterior_mean(SOME, xt, 5)
 
 
 def limit_bound() -> Pairs:
