@@ -9,8 +9,8 @@ import sympy as sp
 from diffcourse import algebra
 from diffcourse.algebra import CHAPTERS, CLAIMS, Claim, ClaimError, NearMiss, UnreadableError
 from diffcourse.algebra.claim import Refuted
-from diffcourse.algebra.latex import Relation, read
-from diffcourse.algebra.notation import family, symbol
+from diffcourse.algebra.latex import Grad, Int, Over, Relation, read
+from diffcourse.algebra.notation import family, function, symbol
 from diffcourse.algebra.proving import as_products, at, integrate_gaussian, law_of, require_equal, split_last, vanishes
 
 BOOK = Path(__file__).parents[1] / "book"
@@ -137,6 +137,19 @@ X, T, S = family("x"), symbol("t"), symbol("s")
         (r"x_t = \bar{\alpha}_t", family(r"\bar\alpha")[T]),
         (r"x_t = \prod_{s=1}^{t} \alpha_s + 1", sp.Product(family(r"\alpha")[S], (S, 1, T)) + 1),
         (r"x_t = \cos^2\Big(\frac{\pi}{2}\Big)", sp.Integer(0)),
+        (r"x_t = \log \frac{a}{b} + \log(a)^2", sp.log(symbol("a") / symbol("b")) + sp.log(symbol("a")) ** 2),
+        (r"x_t = \log a^2 b", sp.log(symbol("a") ** 2) * symbol("b")),
+        (r"x_t = \tilde\mu_t(x_t, x_0)", function(r"\tilde\mu")(T, X[T], X[0])),
+        (r"x_t = \int q(x_t)\, \mathrm{d}x_t", Int(function("q")(X[T]), X[T])),
+        (r"x_t = \nabla_{x_t} \log q(x_t)", Grad(sp.log(function("q")(X[T])), X[T])),
+        (
+            r"x_t = D_{\mathrm{KL}}\big(q(x_t) \,\big\|\, p_\theta(x_t)\big)",
+            function(r"D_{\mathrm{KL}}")(function("q")(X[T]), function(r"p_\theta")(X[T])),
+        ),
+        (
+            r"x_t = \mathbb{E}_{q(x_t \mid x_0)}[x_t]",
+            function(r"\mathbb{E}")(X[T], Over(function("q")(X[T], sp.Tuple(X[0])))),
+        ),
         (r"x_t = \int_0^1 u\, \mathrm{d}u", sp.Integral(symbol("u"), (symbol("u"), 0, 1))),
     ],
 )

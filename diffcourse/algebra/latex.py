@@ -30,6 +30,12 @@ _TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|\d+(?:\.\d+)?|\S", re.DOTALL)
 Span = sp.Function("Span")
 """x_{a:b}, the steps a to b of a family, read as Span(x, a, b)."""
 
+Int = sp.Function("Int")
+"""An integral over a whole space, \\int f \\, \\mathrm{d}x_t, read as Int(f, x_t) and left for the proof to evaluate."""
+
+Grad = sp.Function("Grad")
+"""\\nabla_{x} f, read as Grad(f, x)."""
+
 Over = sp.Function("Over")
 """The subscript of an expectation: E_{t, x_0}[z] is read as E(z, Over(t, x_0))."""
 
@@ -199,6 +205,8 @@ class _Reader:
             return self.limit()
         if self.accept(r"\int"):
             return self.integral()
+        if self.accept(r"\nabla"):
+            return self.gradient()
         if token in _ELEMENTARY:
             self.next()
             return self.applied(_ELEMENTARY[token])
@@ -207,9 +215,11 @@ class _Reader:
     def applied(self, function: type[sp.Function]) -> Expr:
         """\\cos^2(z), \\exp(z): the power, if any, stands between name and argument."""
         exponent = self.group() if self.accept("^") else sp.Integer(1)
-        if self.peek() not in _CLOSING:
+        if self.peek() in _CLOSING:
+            return function(self.atom()) ** exponent
+        if function is not sp.log:  # only logarithms are commonly written without brackets: \\log q(x), \\log \\frac{a}{b}
             raise self.error("expected an argument in brackets")
-        return function(self.atom()) ** exponent
+        return function(self.power()) ** exponent
 
     def repeated(self, operator: type[sp.Product] | type[sp.Sum]) -> Expr:
         self.expect("_")
@@ -232,16 +242,23 @@ class _Reader:
         return Lim(self.product(), variable, end)
 
     def integral(self) -> Expr:
-        self.expect("_")
-        first = self.group()
-        self.expect("^")
-        last = self.group()
+        limits = []
+        if self.accept("_"):
+            limits.append(self.group())
+            self.expect("^")
+            limits.append(self.group())
         body = self.product()
         self.expect(r"\mathrm")
         self.expect("{")
         self.expect("d")
         self.expect("}")
-        return sp.Integral(body, (self.scalar(self.name()), first, last))
+        variable = self.named()
+        return sp.Integral(body, (variable, *limits)) if limits else Int(body, variable)
+
+    def gradient(self) -> Expr:
+        self.expect("_")
+        variable = self.group() if self.peek() == "{" else self.named()
+        return Grad(self.power(), variable)
 
     # Names
 
@@ -294,15 +311,23 @@ class _Reader:
         return family[first] if last is None else Span(family, first, last)
 
     def call(self, function: type[sp.Function]) -> Expr:
-        r"""f(a), N(x; m, v), q(x \mid y): what is given becomes one Tuple behind the other arguments."""
-        over = self.variables() if self.accept("_") else None
+        r"""f(a), N(x; m, v), q(x \mid y): what is given becomes one Tuple behind the other arguments.
+
+        \tilde\mu_t(x_t) has its index as the first argument, \mathbb{E}_{x}[y] its variables as the last.
+        """
+        index, over = [], None
+        if self.accept("_"):
+            if function == FUNCTIONS[r"\mathbb{E}"].sympy:
+                over = self.variables()
+            else:
+                index = [self.group()]
         opening = self.next()
         if opening not in _CLOSING:
             self.position -= 1
             raise self.error(f"expected the arguments of {function}")
-        arguments, given = [self.sum()], []
+        arguments, given = [*index, self.sum()], []
         target = arguments
-        while self.peek() in (",", ";", r"\mid"):
+        while self.peek() in (",", ";", r"\|", r"\mid"):
             if self.next() == r"\mid":
                 target = given
             target.append(self.sum())
