@@ -1,0 +1,28 @@
+"""Instant checks and hints for the exercises.
+
+In a sheet, `practice.check("q-sample", q_sample)` judges an answer, and `practice.hints("q-sample")` helps in steps.
+"""
+
+from typing import Any
+
+from diffcourse.practice import forward_process
+from diffcourse.practice.check import Exercise, Hints, Mistake, NotAttempted
+
+EXERCISES: dict[str, Exercise] = {exercise.name: exercise for exercise in forward_process.EXERCISES}
+"""Every exercise with a check, by its name."""
+
+__all__ = ["EXERCISES", "Exercise", "Hints", "Mistake", "NotAttempted", "check", "hints"]
+
+
+def check(name: str, *answers: Any) -> None:
+    """Judge an answer and print the outcome. Never raises."""
+    print(EXERCISES[name].outcome(*answers) if name in EXERCISES else f"✗ {_unknown(name)}")
+
+
+def hints(name: str) -> Hints:
+    """Hints that open one by one."""
+    return Hints(EXERCISES[name].hints if name in EXERCISES else (_unknown(name),))
+
+
+def _unknown(name: object) -> str:
+    return f"there is no exercise {name!r}; there are {', '.join(EXERCISES)}"
