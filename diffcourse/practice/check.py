@@ -18,6 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+WIDTH = 76
+"""Characters in a line of output that the book shows without scrolling."""
+
 Examine = Callable[..., str]
 """Gets the student's answers; returns what is right about them, or raises `Mistake` or `NotAttempted`."""
 
@@ -56,7 +59,7 @@ class Exercise:
             mark, text = "✗", str(mistake)
         except Exception as problem:
             mark, text = "✗", f"the check cannot make sense of this answer ({type(problem).__name__})"
-        return textwrap.fill(f"{mark} {self.name}: {text}", 100, subsequent_indent="  ", break_long_words=False)
+        return textwrap.fill(f"{mark} {self.name}: {text}", WIDTH, subsequent_indent="  ", break_long_words=False)
 
 
 @dataclass(frozen=True)
