@@ -45,6 +45,12 @@ class DDPM(GenerativeModel):
         super().__init__()
         if config.schedule not in SCHEDULES:
             raise InputError(f"unknown schedule {config.schedule!r}; choose one of {', '.join(SCHEDULES)}")
+        step = 2 ** (len(config.multipliers) - 1)
+        if config.height % step or config.width % step:
+            raise InputError(
+                f"images of {config.height}x{config.width} pixels cannot be halved {len(config.multipliers) - 1} times; "
+                "pad them or use fewer multipliers"
+            )
         self.config = config
         self.image_shape = (config.channels, config.height, config.width)
         self.schedule: Schedule = SCHEDULES[config.schedule](config.T)
@@ -73,7 +79,7 @@ class DDPM(GenerativeModel):
 
     def loss(self, images: Tensor, *, generator: torch.Generator) -> Tensor:
         """L_simple, averaged over a batch of uint8 images [B, C, H, W]: Ho et al. (2020), algorithm 1."""
-        x0 = scale(images)
+        x0 = scale(images).to(next(self.parameters()).dtype)
         t = draw_steps(self.schedule, len(x0), generator)
         eps = standard_normal_like(x0, generator)
         return simple_loss(self.schedule, self.net, x0, t, eps).mean()

@@ -138,8 +138,12 @@ class UNet(nn.Module):
         groups: int = 8,
     ) -> None:
         super().__init__()
-        if not multipliers or blocks < 1 or width < 1:
-            raise InputError(f"a U-Net needs levels, blocks and channels; got {multipliers=}, {blocks=}, {width=}")
+        if not multipliers or min(blocks, width, groups, heads, *multipliers) < 1:
+            raise InputError(
+                f"a U-Net counts from 1; got {width=}, multipliers={list(multipliers)}, {blocks=}, {groups=}, {heads=}"
+            )
+        if width % 2:
+            raise InputError(f"width = {width}: give an even number, half for the cosines and half for the sines of t")
         for multiple in {width * m for m in multipliers}:
             if multiple % groups or multiple % heads:
                 raise InputError(f"a level of {multiple} channels does not divide into groups={groups} and heads={heads}")
