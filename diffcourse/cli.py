@@ -98,7 +98,7 @@ def parser() -> Parser:
     budget = train.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, help="train for so long, start-up included (default: 3)")
     budget.add_argument("--steps", type=int, help="train for so many steps instead")
-    train.add_argument("--batch", type=int, default=128, help="images per step (default: %(default)s)")
+    train.add_argument("--batch", type=int, default=64, help="images per step (default: %(default)s)")
     train.add_argument("--learning-rate", type=float, help="the highest (default: by the size of the images)")
     train.add_argument("--schedule", help="linear, cosine or sigmoid (default: by the size of the images)")
     train.add_argument("--T", type=int, default=1000, help="steps of the diffusion (default: %(default)s)")

@@ -110,7 +110,7 @@ def test_resume_from_the_command_line(tmp_path: Path, fails: Fails):
     base = ["train", "--data", "digits", "--T", "20", "--width", "8", "--batch", "4", "--out", str(tmp_path / "run")]
     assert cli.main([*base, "--steps", "2"]) == 0
     assert "exists already" in fails(*base, "--steps", "4")
-    assert "batch = 4, not 128" in fails("train", "--data", "digits", "--T", 20, "--width", 8, "--out", tmp_path / "run", "--resume")
+    assert "batch = 4, not 64" in fails("train", "--data", "digits", "--T", 20, "--width", 8, "--out", tmp_path / "run", "--resume")
     assert cli.main([*base, "--steps", "4", "--resume"]) == 0
     assert checkpoint.load(tmp_path / "run" / "checkpoint.pt")["step"] == 4
 

@@ -25,7 +25,7 @@ class DDPMConfig:
     width: int = 8
     T: int = 1000
     schedule: str = "linear"
-    base_width: int = 32
+    base_width: int = 16
     multipliers: tuple[int, ...] = (1, 2)
     blocks: int = 1
     attention: tuple[int, ...] = (1,)

@@ -43,7 +43,7 @@ class TrainConfig:
 
     steps: int | None = None
     minutes: float | None = None
-    batch: int = 128
+    batch: int = 64
     learning_rate: float = 2e-3
     warmup_steps: int = 100
     ema_decay: float = 0.995
