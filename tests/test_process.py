@@ -1,4 +1,4 @@
-"""The forward process: its laws agree with each other and with Bayes' rule on a grid, for any shape and type of data."""
+"""The forward process: its laws agree with each other and with Bayes' rule on a grid, for data of any shape or type."""
 
 import math
 from collections.abc import Callable
