@@ -238,3 +238,14 @@ def test_dropout_does_not_disturb_samples_in_eval_mode() -> None:
 def test_bad_requests_are_refused(model: DDPM, options: dict, complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         model.sample(**{"n": 1, "generator": seeded(), **options})
+
+
+def test_noise_of_the_wrong_shape_is_refused() -> None:
+    model = DDPM(DDPMConfig(T=4))
+    with pytest.raises(InputError, match=r"x_T has shape \[2, 1, 8, 8\]; n = 3 images need \[3, 1, 8, 8\]"):
+        model.sample(3, generator=torch.Generator(), x_T=torch.zeros(2, 1, 8, 8))
+
+
+def test_configuration_of_another_family_is_refused() -> None:
+    with pytest.raises(InputError, match="family 'vae', not of a DDPM"):
+        DDPM.from_configuration({"family": "vae"})

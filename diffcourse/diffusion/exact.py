@@ -32,7 +32,7 @@ class GaussianMixture:
     def __post_init__(self) -> None:
         if self.mean.ndim != 2 or self.weight.shape != self.mean.shape[:1]:
             raise InputError(f"weight [K] and mean [K, D] do not fit: {list(self.weight.shape)} and {list(self.mean.shape)}")
-        if not (self.weight > 0).all() or abs(float(self.weight.sum()) - 1) > 1e-6 or self.std < 0:
+        if not (self.weight > 0).all() or abs(float(self.weight.sum()) - 1) > 1e-6 or not self.std >= 0:
             raise InputError(f"weights must be positive and sum to one (sum {self.weight.sum():g}); std >= 0 (is {self.std:g})")
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:

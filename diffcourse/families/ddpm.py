@@ -68,6 +68,8 @@ class DDPM(GenerativeModel):
     @classmethod
     def from_configuration(cls, configuration: dict) -> "DDPM":
         """The untrained model that `configuration` describes."""
+        if configuration.get("family", "ddpm") != "ddpm":
+            raise InputError(f"this is the configuration of a model of the family {configuration['family']!r}, not of a DDPM")
         fields = {key: tuple(v) if isinstance(v, list) else v for key, v in configuration.items() if key != "family"}
         try:
             return cls(DDPMConfig(**fields))
@@ -117,6 +119,8 @@ class DDPM(GenerativeModel):
         if x_T is None:
             like = next(self.parameters())
             x_T = standard_normal_like(like.new_empty(n, *self.image_shape), generator)
+        elif x_T.shape != (n, *self.image_shape):
+            raise InputError(f"x_T has shape {list(x_T.shape)}; n = {n} images need {[n, *self.image_shape]}")
         calls = 0
 
         def watch_and_count(s: int, x: Tensor, x0_hat: Tensor) -> None:
