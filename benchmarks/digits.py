@@ -28,14 +28,16 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
+    begun = time.monotonic()
     device = cli.choose_device(options.device)
 
     train_set, held_out = load("digits"), load("digits", "test")
     network, learning_rate = cli.defaults_for(train_set.image_shape)
     config = TrainConfig(minutes=options.minutes, learning_rate=learning_rate, seed=options.seed)
+    cli.limit_threads(train_set.image_shape)
     torch.manual_seed(options.seed)
     with tempfile.TemporaryDirectory() as out:
-        run = train(DDPM(network), train_set, config, out, device=device)
+        run = train(DDPM(network), train_set, config, out, device=device, started=begun)
 
     samplers = {}
     for name, sampler, steps in [("DDPM, 1000 steps", "ddpm", None), ("DDIM, 50 steps", "ddim", 50)]:

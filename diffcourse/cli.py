@@ -141,6 +141,7 @@ def run_train(options: argparse.Namespace, started: float, arguments: Sequence[s
         base_width=network.base_width if options.width is None else options.width,
     )
     config = replace(config, learning_rate=learning_rate if options.learning_rate is None else options.learning_rate)
+    limit_threads(data.image_shape)
     torch.manual_seed(options.seed)  # the initial weights
     command = shlex.join(["diffcourse", *arguments])
     run = train(
@@ -169,6 +170,7 @@ def run_sample(options: argparse.Namespace, started: float, arguments: Sequence[
     if options.seed < 0:
         raise InputError(f"seed = {options.seed}: it must not be negative")
     model = weights.load(options.model, device)
+    limit_threads(model.image_shape)
     generator = torch.Generator(device).manual_seed(options.seed)
     write_images(draw(model, options.n, generator, options.sampler, options.steps), out)
     return 0
@@ -212,6 +214,15 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("no CUDA device was found: choose --device cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def limit_threads(image_shape: tuple[int, int, int]) -> None:
+    """One thread for images of (C, H, W) up to 8x8: two need longer than one, since sharing so little work costs more than
+    the work (benchmarks/README.md)."""
+    import torch
+
+    if max(image_shape[1:]) <= 8:
+        torch.set_num_threads(1)
 
 
 def draw(model, n: int, generator: torch.Generator, sampler: str, steps: int | None, batch: int = 256) -> torch.Tensor:
