@@ -237,7 +237,7 @@ def test_checkpoint_of_another_model(run: Path, tmp_path: Path, fails: Fails):
     assert "another model" in fails("sample", tmp_path, "--out", tmp_path / "a.npy")
     state["identity"]["model"] = {"family": "vae", "latent": 3}
     checkpoint.save(tmp_path / "checkpoint.pt", state)
-    assert "not the configuration" in fails("sample", tmp_path, "--out", tmp_path / "a.npy")
+    assert "family 'vae', not of a DDPM" in fails("sample", tmp_path, "--out", tmp_path / "a.npy")
 
 
 def test_full_disk_while_training(tmp_path: Path, fails: Fails):
