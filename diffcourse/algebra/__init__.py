@@ -5,14 +5,28 @@ In a chapter, `verify("eq-sample")` under an equation runs its proof.
 
 from types import ModuleType
 
-from diffcourse.algebra import forward_process, sampling, training
+from diffcourse.algebra import (
+    elbo,
+    errata,
+    forward_process,
+    gaussians,
+    reverse_process,
+    sampling,
+    simplified_loss,
+    training,
+)
 from diffcourse.algebra.claim import Claim, ClaimError, NearMiss, Refuted
 from diffcourse.algebra.latex import UnreadableError
 
 CHAPTERS: dict[str, ModuleType] = {
+    "02-gaussians": gaussians,
     "07-forward-process": forward_process,
+    "08-reverse-process": reverse_process,
+    "09-elbo": elbo,
+    "10-simplified-loss": simplified_loss,
     "12-training": training,
     "13-sampling": sampling,
+    "20-errata": errata,
 }
 """The module of each chapter whose formulas are proved."""
 

@@ -1,0 +1,5 @@
+"""Ties of chapter 20."""
+
+from ties import Ties
+
+TIES: Ties = {}

@@ -1,0 +1,5 @@
+"""Ties of chapter 10."""
+
+from ties import Ties
+
+TIES: Ties = {}
