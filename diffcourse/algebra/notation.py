@@ -7,7 +7,7 @@ every formula is read for one component: x_t is a real number, I is a symbol tha
 from dataclasses import dataclass
 from typing import Literal
 
-from sympy import Basic, Expr, Function, IndexedBase, Symbol, oo, pi
+from sympy import Basic, Expr, Function, IndexedBase, Min, Symbol, oo, pi
 
 Kind = Literal["indexed", "scalar", "function"]
 
@@ -42,6 +42,7 @@ INDEXED: dict[str, Name] = {
     r"\hat x": _indexed("xhat", "the guess of x_0 that a noise prediction implies", real=True),
     r"\tilde\beta": _indexed("betatilde", "variance of x_{t-1} when x_t and x_0 are both known", positive=True),
     r"\sigma": _indexed("sigma", "standard deviation of the noise that a sampler adds at step t", positive=True),
+    "B": _indexed("B", "term of step t of the variational bound", real=True),
     r"\bar\epsilon": _indexed("epsilonbar", "standard Gaussian noise that several steps up to t have merged into", real=True),
 }
 """Names that carry an index."""
@@ -56,7 +57,9 @@ SCALARS: dict[str, Name] = {
     "u": _scalar("u", "fraction t/T of the way", real=True),
     r"\beta": _scalar("beta", "a variance that is the same in every step", positive=True),
     "v": _scalar("v", "velocity sqrt(abar_t) eps - sqrt(1 - abar_t) x_0", real=True),
+    r"\hat v": _scalar("vhat", "the network's guess of v", real=True),
     r"\epsilon": _scalar("epsilon", "standard Gaussian noise", real=True),
+    r"\gamma": _scalar("gamma", "the SNR at which the min-SNR weight stops growing", positive=True),
     r"\delta": _scalar("delta", "offset of the cosine schedule", positive=True),
     r"\tau": _scalar("tau", "temperature of the sigmoid schedule", positive=True),
     r"\ell": _scalar("ell", "left end of the logistic curve's piece", real=True),
@@ -82,7 +85,8 @@ FUNCTIONS: dict[str, Name] = {
     r"\tilde\mu": _function("mutilde", "mean of x_{t-1} when x_t and x_0 are both known"),
     r"D_{\mathrm{KL}}": _function("KL", "Kullback-Leibler divergence of the first density from the second"),
     r"L_{\mathrm{simple}}": _function("L_simple", "the simplified loss"),
-    "f": _function("f", "curve of the cosine schedule"),
+    "f": _function("f", "curve of the cosine schedule; a predictor, any function of x_t"),
+    r"\min": Name("the smaller of two numbers", "function", Min),
     "g": _function("g", "logistic function 1 / (1 + exp(-z))"),
 }
 """Names that take arguments."""
