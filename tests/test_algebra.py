@@ -9,8 +9,8 @@ import sympy as sp
 from diffcourse import algebra
 from diffcourse.algebra import CHAPTERS, CLAIMS, Claim, ClaimError, NearMiss, UnreadableError
 from diffcourse.algebra.claim import Refuted
-from diffcourse.algebra.latex import Grad, Int, Over, Relation, read
-from diffcourse.algebra.notation import family, function, symbol
+from diffcourse.algebra.latex import Grad, Int, Over, Relation, Slope, Transposed, read
+from diffcourse.algebra.notation import family, function, matrix, symbol
 from diffcourse.algebra.proving import as_products, at, integrate_gaussian, law_of, require_equal, split_last, vanishes
 
 BOOK = Path(__file__).parents[1] / "book"
@@ -150,6 +150,13 @@ X, T, S = family("x"), symbol("t"), symbol("s")
             r"x_t = \mathbb{E}_{q(x_t \mid x_0)}[x_t]",
             function(r"\mathbb{E}")(X[T], Over(function("q")(X[T], sp.Tuple(X[0])))),
         ),
+        (r"x_t = f'(x_t)", Slope(function("f")(X[T]))),
+        (r"x_t = \lvert a - b \rvert", sp.Abs(symbol("a") - symbol("b"))),
+        (r"x_t = a^2 \det(\Sigma_1)", symbol("a") ** 2 * function(r"\det")(matrix(r"\Sigma", 1))),
+        (
+            r"x_t = \boldsymbol\mu_1^\top \Sigma_2^{-1} \boldsymbol\mu_1",  # in this order
+            Transposed(matrix(r"\boldsymbol\mu", 1)) * matrix(r"\Sigma", 2) ** -1 * matrix(r"\boldsymbol\mu", 1),
+        ),
         (r"x_t = \int_0^1 u\, \mathrm{d}u", sp.Integral(symbol("u"), (symbol("u"), 0, 1))),
     ],
 )
@@ -176,6 +183,11 @@ def test_reader_reads(latex: str, expected: sp.Expr) -> None:
         r"x_t = x_{t",
         r"x_t = a \cdot \cdot b",
         r"x_t = \mathcal{M}(a)",
+        r"x_t = f''(a)",
+        r"x_t = a^\top",  # a number is not transposed
+        r"x_t = \Sigma",  # which of them?
+        r"x_t = \lvert a",
+        r"x_t = \det \Sigma_1",
         "",
     ],
 )
