@@ -151,6 +151,7 @@ X, T, S = family("x"), symbol("t"), symbol("s")
             function(r"\mathbb{E}")(X[T], Over(function("q")(X[T], sp.Tuple(X[0])))),
         ),
         (r"x_t = f'(x_t)", Slope(function("f")(X[T]))),
+        (r"x_t = f'_s(x_t)", Slope(function("f")(S, X[T]))),
         (r"x_t = \lvert a - b \rvert", sp.Abs(symbol("a") - symbol("b"))),
         (r"x_t = a^2 \det(\Sigma_1)", symbol("a") ** 2 * function(r"\det")(matrix(r"\Sigma", 1))),
         (
@@ -184,6 +185,8 @@ def test_reader_reads(latex: str, expected: sp.Expr) -> None:
         r"x_t = a \cdot \cdot b",
         r"x_t = \mathcal{M}(a)",
         r"x_t = f''(a)",
+        r"x_t = f'(a, b)",
+        r"x_t = f'_s(a, b)",
         r"x_t = a^\top",  # a number is not transposed
         r"x_t = \Sigma",  # which of them?
         r"x_t = \lvert a",

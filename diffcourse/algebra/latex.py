@@ -47,7 +47,7 @@ Lim = sp.Function("Lim")
 
 
 Slope = sp.Function("Slope")
-"""f'(z), read as Slope(f(z)): the derivative of f, taken at z."""
+"""f'(z), read as Slope(f(z)): the derivative of f, taken at z; f'_j(z) is read as Slope(f(j, z))."""
 
 Transposed = sp.Function("Transposed")
 """A vector or matrix, turned over."""
@@ -314,9 +314,9 @@ class _Reader:
     def named(self) -> Expr:
         name = self.name()
         if name in FUNCTIONS:
-            prime = self.accept("'")
+            prime, arguments = self.accept("'"), 2 if self.peek() == "_" else 1  # f'_j(z) has its index as well
             called = self.call(FUNCTIONS[name].sympy)
-            if prime and len(called.args) != 1:
+            if prime and len(called.args) != arguments:
                 raise self.error("a derivative of one argument, please")
             return Slope(called) if prime else called
         if name in MATRICES:

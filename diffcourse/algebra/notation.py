@@ -52,6 +52,8 @@ INDEXED: dict[str, Name] = {
     "w": _indexed("w", "share of the k-th component of the data", positive=True),
     "r": _indexed("r", "probability that x_t came from the k-th component", positive=True),
     "V": _indexed("V", "variance of Gaussian data, or of one component of the data, after step t", positive=True),
+    "h": _indexed("h", "what stands between two layers of a flow: h_0 is the data", real=True),
+    "L": _indexed("L", "loss of step t", real=True),
     r"\bar\epsilon": _indexed("epsilonbar", "standard Gaussian noise that several steps up to t have merged into", real=True),
 }
 """Names that carry an index."""
@@ -63,6 +65,7 @@ SCALARS: dict[str, Name] = {
     "I": _scalar("I", "the identity matrix", positive=True),
     "a": _scalar("a", "any positive number", positive=True),
     "b": _scalar("b", "any positive number", positive=True),
+    "n": _scalar("n", "number of layers of a flow", integer=True, positive=True),
     "u": _scalar("u", "fraction t/T of the way", real=True),
     r"\beta": _scalar("beta", "a variance that is the same in every step", positive=True),
     "v": _scalar("v", "velocity sqrt(abar_t) eps - sqrt(1 - abar_t) x_0", real=True),
@@ -85,7 +88,7 @@ SCALARS: dict[str, Name] = {
     "m": _scalar("m", "mean of Gaussian data", real=True),
     "c": _scalar("c", "standard deviation of Gaussian data, or of one component of the data", positive=True),
     "k": _scalar("k", "number of a data point or of a component", integer=True, positive=True),
-    "j": _scalar("j", "number of a data point or of a component", integer=True, positive=True),
+    "j": _scalar("j", "number of a data point, of a component, or of a layer of a flow", integer=True, positive=True),
     "K": _scalar("K", "how many data points or components there are", integer=True, positive=True),
     r"\pi": Name("3.14159...", "scalar", pi),
     r"\infty": Name("infinity", "scalar", oo),
