@@ -55,6 +55,10 @@ INDEXED: dict[str, Name] = {
     "h": _indexed("h", "what stands between two layers of a flow: h_0 is the data", real=True),
     "L": _indexed("L", "loss of step t", real=True),
     r"\bar\epsilon": _indexed("epsilonbar", "standard Gaussian noise that several steps up to t have merged into", real=True),
+    "V": _indexed("V", "variance of x_t where the data are Gaussian; V_0 is that of the data", positive=True),
+    "M": _indexed("M", "mean of x_t in a model that is Gaussian throughout", real=True),
+    "S": _indexed("S", "variance of x_t in a model that is Gaussian throughout", positive=True),
+    "e": _indexed("e", "cut between the grey levels k - 1 and k", real=True),
 }
 """Names that carry an index."""
 
@@ -90,6 +94,9 @@ SCALARS: dict[str, Name] = {
     "k": _scalar("k", "number of a data point or of a component", integer=True, positive=True),
     "j": _scalar("j", "number of a data point, of a component, or of a layer of a flow", integer=True, positive=True),
     "K": _scalar("K", "how many data points or components there are", integer=True, positive=True),
+    "A": _scalar("A", "the bound's term for the prior", real=True),
+    "C": _scalar("C", "the bound's term for the reconstruction", real=True),
+    "R": _scalar("R", "bits per component", real=True),
     r"\pi": Name("3.14159...", "scalar", pi),
     r"\infty": Name("infinity", "scalar", oo),
 }
@@ -113,6 +120,7 @@ FUNCTIONS: dict[str, Name] = {
     "H": _function("H", "entropy of a density"),
     r"\det": _function("det", "determinant of a matrix", positive=True),
     r"\operatorname{tr}": _function("tr", "trace of a matrix", real=True),
+    r"\Phi": _function("Phi", "distribution function of the standard Gaussian"),
     "g": _function("g", "logistic function 1 / (1 + exp(-z))"),
 }
 """Names that take arguments."""
