@@ -55,7 +55,6 @@ INDEXED: dict[str, Name] = {
     "h": _indexed("h", "what stands between two layers of a flow: h_0 is the data", real=True),
     "L": _indexed("L", "loss of step t", real=True),
     r"\bar\epsilon": _indexed("epsilonbar", "standard Gaussian noise that several steps up to t have merged into", real=True),
-    "V": _indexed("V", "variance of x_t where the data are Gaussian; V_0 is that of the data", positive=True),
     "M": _indexed("M", "mean of x_t in a model that is Gaussian throughout", real=True),
     "S": _indexed("S", "variance of x_t in a model that is Gaussian throughout", positive=True),
     "e": _indexed("e", "cut between the grey levels k - 1 and k", real=True),
