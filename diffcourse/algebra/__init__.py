@@ -33,7 +33,7 @@ CHAPTERS: dict[str, ModuleType] = {
 CLAIMS: dict[str, Claim] = {claim.label: claim for module in CHAPTERS.values() for claim in module.CLAIMS}
 """Every claim of the book by its label."""
 
-__all__ = ["CLAIMS", "Claim", "ClaimError", "NearMiss", "Refuted", "UnreadableError", "verify"]
+__all__ = ["CLAIMS", "Claim", "ClaimError", "NearMiss", "Refuted", "UnreadableError", "reject", "verify"]
 
 
 def verify(*labels: str) -> None:
@@ -47,3 +47,14 @@ def verify(*labels: str) -> None:
         claim = CLAIMS[label]
         claim.verify()
         print(claim.report())
+
+
+def reject(*labels: str) -> None:
+    """Show the slips in circulation that the proofs of these claims stop, and where they stop them.
+
+    Raises:
+        KeyError: if there is no such claim.
+        ClaimError: if a slip passes, or none is known.
+    """
+    for label in labels:
+        print(errata.rejection(CLAIMS[label]))

@@ -92,6 +92,7 @@ CLAIMS: tuple[Claim, ...] = (
                 r"x_{t-1} = \frac{1}{\sqrt{\alpha_t}} \Big(x_t - \frac{1-\alpha_t}{\sqrt{1-\alpha_t}}\, \epsilon_\theta(x_t, t)\Big) + \sigma_t z",
                 "the bar forgotten below",
             ),
+            NearMiss(r"x_{t-1} = x_t - \epsilon_\theta(x_t, t)", "all of the predicted noise removed, as it is"),
             NearMiss(
                 r"x_{t-1} = \frac{1}{\sqrt{\alpha_t}} \Big(x_t - \sqrt{1-\bar\alpha_t}\, \epsilon_\theta(x_t, t)\Big) + \sigma_t z",
                 "removing all of the noise at once",
