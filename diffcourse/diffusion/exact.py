@@ -97,7 +97,7 @@ class GaussianMixture:
         return self._log_joint(schedule, xt, t).softmax(1)
 
     def posterior_mean(self, schedule: Schedule, xt: Tensor, t: Time) -> Tensor:
-        """E[x_0 | x_t], [B, D]: the best guess of x_0 in mean square (the book's eq-which-point)."""
+        """E[x_0 | x_t], [B, D]: the best guess of x_0 in mean square (the book's eq-which-point and eq-tweedie)."""
         root = expand(schedule.alpha_bar(t).sqrt(), xt)
         gain = root * self.std**2 / self._variance(schedule, t, xt)
         centre = self.responsibility(schedule, xt, t) @ self.mean.to(xt)
@@ -122,10 +122,11 @@ class GaussianMixture:
         """E[eps | x_t], [B, D]: what a perfect network would return (the book's eq-best-noise)."""
         return predict_eps(schedule, xt, t, self.posterior_mean(schedule, xt, t))
 
-    def smallest_loss(self, schedule: Schedule, t: Time) -> Tensor:
+    def smallest_loss(self, schedule: Schedule, t: Time, *, reach: float = 9.0, points: int = 2001) -> Tensor:
         """E[(eps - E[eps | x_t])^2], the loss of a perfect network, for data in one dimension; float64 of t's shape.
 
-        By quadrature: the book's eq-smallest-loss, and eq-gauss-loss for a single Gaussian.
+        By quadrature, on a grid of `points` from -reach to reach standard deviations around each component: the book's
+        eq-smallest-loss, and eq-gauss-loss for a single Gaussian.
 
         Raises:
             InputError: if the data have more than one dimension.
@@ -133,7 +134,7 @@ class GaussianMixture:
         if self.mean.shape[1] != 1:
             raise InputError(f"the smallest loss is computed in one dimension only; these data have {self.mean.shape[1]}")
         t = torch.as_tensor(t)
-        z = torch.linspace(-9, 9, 2001, dtype=torch.float64)
+        z = torch.linspace(-reach, reach, points, dtype=torch.float64)
         density = torch.softmax(-z.square() / 2, 0)  # of z ~ N(0, 1) on the grid; sums to one
         alpha_bar = schedule.alpha_bar(t)[..., None, None]
         spread = (alpha_bar * self.std**2 + 1 - alpha_bar).sqrt()
