@@ -114,6 +114,7 @@ def gauss_moments(statement: Statement) -> None:
         require(relation.ops == ("=", "=") and relation.lhs == name, f"the left side is not {name}")
         body, variable = relation.terms[1].args
         require(relation.terms[1].func == Int and variable == x, "not an integral over x")
+        require(body.atoms(N) == {N(x, mu, sigma**2)}, "the density is not N(x; mu, sigma^2)")
         require_equal(relation.rhs, integrate_gaussian(body.replace(N, gaussian_density), x), "the moment and the integral")
     mean = mean_of(x, x, mu, sigma)
     require_equal(statement[0].rhs, mean, "the mean")
@@ -1047,6 +1048,8 @@ def gradients(statement: Statement, over: Expr) -> None:
     for relation, parameter in zip(statement, (mu, sigma)):
         require(relation.ops == ("=",) and relation.lhs == Grad(objective, parameter), f"the left side is not the gradient in {parameter}")
         require(relation.rhs.func == E and relation.rhs.args[-1] == over, "the wrong expectation")
+        draw = x if over == Over(q(x)) else mu + sigma * eps
+        require(all(call.args[0] == draw for call in relation.rhs.atoms(f)), f"f is not taken at {draw}")
         require_equal(expectation(relation.rhs), sp.diff(expectation(objective), parameter), f"the expectation and the slope in {parameter}")
 
 
