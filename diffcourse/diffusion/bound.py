@@ -83,7 +83,7 @@ def reverse_variance(schedule: Schedule, t: Time, sigma: Sigma = "posterior") ->
 
 
 def reverse_step(schedule: Schedule, predict_eps: Denoiser, xt: Tensor, t: Time, sigma: Sigma = "posterior") -> Gaussian:
-    """Mean and variance of the model's step p_theta(x_{t-1} | x_t): the book's eq-model-step, and eq-exact-reverse for exact predictions.
+    """Mean and variance of the model's step p_theta(x_{t-1} | x_t): the book's eq-model-step.
 
     The mean is that of q(x_{t-1} | x_t, x0_hat), where x0_hat is the x_0 which the predicted noise implies: what a sampler
     uses as well.
