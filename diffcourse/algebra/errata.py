@@ -514,5 +514,18 @@ def letters(message: str) -> str:
     return re.sub(r"_\{(\w)\}", r"_\1", message)
 
 
-IN_TEXT: dict[str, Literal["true", "setting"]] = {}
+IN_TEXT: dict[str, Literal["true", "setting"]] = {
+    r"1-\alpha_t": "setting",
+    r"1-\bar\alpha_t": "setting",
+    r"\sim": "setting",
+    r"\sqrt{1-\bar\alpha_t}": "setting",
+    r"\sqrt{1-\bar\alpha_t}\, x_t": "setting",
+    r"\sqrt{\alpha_t}": "setting",
+    r"\sqrt{\bar\alpha_t}": "setting",
+    r"\sqrt{\bar\alpha_t}\, x_t": "setting",
+    r"s = 1": "setting",
+    r"t = T": "setting",
+    r"w = 1": "setting",
+    r"x_0 \sim \mathcal{N}(0, I)": "setting",
+}
 """See `forward_process.IN_TEXT`."""

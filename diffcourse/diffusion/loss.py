@@ -20,7 +20,10 @@ Target = Literal["eps", "x0", "v"]
 
 
 def draw_steps(schedule: Schedule, n: int, generator: torch.Generator) -> Tensor:
-    """n steps t, uniform on 1..T with both ends included; int64 [n] on the generator's device."""
+    """n steps t, uniform on 1..T with both ends included; int64 [n] on the generator's device.
+
+    The mean of a loss over such steps is the book's eq-erratum-average.
+    """
     return torch.randint(1, schedule.T + 1, (n,), generator=generator, device=generator.device)
 
 

@@ -29,7 +29,8 @@ def expand(coefficient: Tensor, x: Tensor) -> Tensor:
 def q_step(schedule: Schedule, x_before: Tensor, t: Time, eps: Tensor) -> Tensor:
     """One step of the chain, from x_{t-1} to x_t, with the noise eps ~ N(0, I).
 
-    The book's eq-forward-step; of eq-toy-step, eq-forward-chain, eq-two-steps and eq-induction it is the building block.
+    The book's eq-forward-step; of eq-toy-step, eq-forward-chain, eq-two-steps, eq-induction and
+    eq-erratum-joint it is the building block.
     """
     alpha = schedule.alpha(t)
     return expand(alpha.sqrt(), x_before) * x_before + expand((1 - alpha).sqrt(), x_before) * eps
@@ -80,7 +81,7 @@ def q_posterior(schedule: Schedule, x0: Tensor, xt: Tensor, t: Time, s: Time | N
     Ho et al. (2020), equations 6 and 7, written with the jump q(x_t | x_s) in place of the single step. For s = t - 1 this
     is the book's eq-posterior, with the mean eq-posterior-mean (eq-posterior-mean-eps and eq-posterior-mean-v in other
     words) and the variance eq-beta-tilde (eq-posterior-precision, eq-beta-tilde-ratio), derived from eq-bayes-x0 by way of
-    eq-posterior-exponent.
+    eq-posterior-exponent; also eq-erratum-share, eq-erratum-unit and, over a whole path, eq-erratum-backwards.
     """
     s = t - 1 if s is None else s
     bar_t, bar_s = schedule.alpha_bar(t), schedule.alpha_bar(s)
