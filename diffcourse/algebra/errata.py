@@ -107,7 +107,7 @@ CHAIN = (
             NearMiss(r"q(x_{0:T}) = \prod_{t=1}^{T} q(x_t \mid x_{t-1})", "x_0 random, and no density for it"),
             NearMiss(r"q(x_{0:T}) = q(x_0) \prod_{t=0}^{T} q(x_t \mid x_{t-1})", "a factor for t = 0, which follows nothing"),
         ),
-        f"{PROCESS}.q_step",
+        f"{PROCESS}.q_step_moments",
     ),
     Claim(
         "eq-erratum-backwards",

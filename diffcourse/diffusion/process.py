@@ -29,15 +29,14 @@ def expand(coefficient: Tensor, x: Tensor) -> Tensor:
 def q_step(schedule: Schedule, x_before: Tensor, t: Time, eps: Tensor) -> Tensor:
     """One step of the chain, from x_{t-1} to x_t, with the noise eps ~ N(0, I).
 
-    The book's eq-forward-step; of eq-toy-step, eq-forward-chain, eq-two-steps, eq-induction and
-    eq-erratum-joint it is the building block.
+    The book's eq-forward-step; of eq-toy-step, eq-forward-chain, eq-two-steps and eq-induction it is the building block.
     """
     alpha = schedule.alpha(t)
     return expand(alpha.sqrt(), x_before) * x_before + expand((1 - alpha).sqrt(), x_before) * eps
 
 
 def q_step_moments(schedule: Schedule, x_before: Tensor, t: Time) -> Gaussian:
-    """Mean and variance of q(x_t | x_{t-1}), t in 1..T (the book's eq-forward-kernel)."""
+    """Mean and variance of q(x_t | x_{t-1}), t in 1..T (the book's eq-forward-kernel, a factor of eq-erratum-joint)."""
     beta = schedule.beta(t)
     return Gaussian(expand((1 - beta).sqrt(), x_before) * x_before, expand(beta, x_before))
 

@@ -10,36 +10,27 @@ from diffcourse.algebra import CLAIMS
 from diffcourse.algebra.notation import family, function, symbol
 from diffcourse.algebra.proving import gaussian_density
 from diffcourse.diffusion import loss, process
-from ties import ALPHA, BETA, EPS, MERGED, SOME, Pairs, Ties, X, number, rhs, tensor
+from ties import ALPHA, MERGED, SOME, Pairs, Ties, X, number, rhs, tensor
 
 T, t = symbol("T"), symbol("t")
-
-
-def walked(n: int) -> list[float]:
-    """x_0 .. x_n by calls of q_step."""
-    path = [X[0]]
-    for i in range(1, n + 1):
-        path.append(process.q_step(SOME, tensor(path[-1]), i, tensor(EPS[i - 1])).item())
-    return path
+PATH = [0.8, 0.9, 0.5, 0.7]  # not too unlikely: a density that is nearly zero would compare nothing
 
 
 def joint() -> Pairs:
-    path = walked(3)
-
     def kernel(after: sp.Expr, given: sp.Tuple | None = None) -> sp.Expr:
         if given is None:
             return gaussian_density(after, 0, 1)  # data N(0, 1)
         assert given == sp.Tuple(family("x")[after.indices[0] - 1])
         return gaussian_density(*rhs("eq-forward-kernel").subs(t, after.indices[0]).args)
 
-    density = rhs("eq-erratum-joint").subs(T, 3).doit().replace(function("q"), kernel)
-    noise = Normal(0, 1).log_prob(torch.tensor([X[0], *EPS[:3]], dtype=torch.float64)).sum().exp()
-    yield number(density, x=path), noise / math.sqrt(math.prod(BETA[:3]))
+    total = Normal(0, 1).log_prob(tensor(PATH[0]))
+    for n in (1, 2, 3):
+        mean, variance = process.q_step_moments(SOME, tensor(PATH[n - 1]), n)
+        total = total + Normal(mean, variance.sqrt()).log_prob(tensor(PATH[n]))
+    yield number(rhs("eq-erratum-joint").subs(T, 3).doit().replace(function("q"), kernel), x=PATH), total.exp()
 
 
 def backwards() -> Pairs:
-    path = walked(3)
-
     def forwards(x: float, before: float, kept: float) -> float:
         """N(x; sqrt(kept) before, 1 - kept), written out."""
         return math.exp(-((x - math.sqrt(kept) * before) ** 2) / (2 * (1 - kept))) / math.sqrt(2 * math.pi * (1 - kept))
@@ -47,17 +38,17 @@ def backwards() -> Pairs:
     def kernel(of: sp.Expr, given: sp.Tuple) -> sp.Expr:
         """By the betas alone; a step back by Bayes' rule from steps forward."""
         n = int(of.indices[0])
-        here = forwards(path[n], X[0], math.prod(ALPHA[:n]))
+        here = forwards(PATH[n], PATH[0], math.prod(ALPHA[:n]))
         if len(given) == 1:
             return sp.Float(here, 17)
-        ahead = forwards(path[n + 1], X[0], math.prod(ALPHA[: n + 1]))
-        return sp.Float(forwards(path[n + 1], path[n], ALPHA[n]) * here / ahead, 17)
+        ahead = forwards(PATH[n + 1], PATH[0], math.prod(ALPHA[: n + 1]))
+        return sp.Float(forwards(PATH[n + 1], PATH[n], ALPHA[n]) * here / ahead, 17)
 
-    mean, variance = process.q_moments(SOME, tensor(X[0]), 3)
-    total = Normal(mean, variance.sqrt()).log_prob(tensor(path[3]))
+    mean, variance = process.q_moments(SOME, tensor(PATH[0]), 3)
+    total = Normal(mean, variance.sqrt()).log_prob(tensor(PATH[3]))
     for n in (3, 2):
-        mean, variance = process.q_posterior(SOME, tensor(X[0]), tensor(path[n]), n)
-        total = total + Normal(mean, variance.sqrt()).log_prob(tensor(path[n - 1]))
+        mean, variance = process.q_posterior(SOME, tensor(PATH[0]), tensor(PATH[n]), n)
+        total = total + Normal(mean, variance.sqrt()).log_prob(tensor(PATH[n - 1]))
     yield float(rhs("eq-erratum-backwards").subs(T, 3).doit().replace(function("q"), kernel)), total.exp()
 
 
