@@ -69,8 +69,8 @@ def kl_gaussians(mean_q: Number, variance_q: Number, mean_p: Number, variance_p:
     """D_KL(q || p) of each component in nats, q = N(mean_q, variance_q), p = N(mean_p, variance_p).
 
     The book's eq-kl-univariate: eq-kl for Gaussians, never negative (eq-kl-positive), and eq-kl-equal where the variances are
-    equal. Its sum over the components is eq-kl-diagonal, and eq-kl-standard for p = N(0, I). The variances enter through their
-    logarithms, so that nothing cancels when they nearly agree and nothing is lost when they are far apart.
+    equal. Its sum over the components is eq-kl-diagonal, and eq-kl-standard for p = N(0, I). The variances enter through the
+    logarithm of their ratio: the closer they are, the smaller is what gets subtracted, and nothing is lost when they are far apart.
     """
     variance_p = _tensor(variance_p)
     log_ratio = _tensor(variance_q).log() - variance_p.log()
