@@ -191,6 +191,16 @@ def toy_reverse(statement: Statement) -> None:
     same_density(gaussian_density(before, mean, variance), gaussian_density(before, 0, 1) * kernel())
 
 
+def toy_square(statement: Statement) -> None:
+    relation = only(statement)
+    require(relation.ops == ("=",), "not an equation")
+    product = sp.expand_log(sp.log(kernel() * gaussian_density(before, 0, 1) / gaussian_density(x[t], 0, 1)), force=True)
+    exponent = -2 * (product - product.subs({before: 0, x[t]: 0}))
+    for side in relation.terms:
+        equal(side, exponent, "this and the exponent of the three Gaussians")
+    require(relation.rhs.subs(before, sqrt(1 - beta[t]) * x[t]) == 0, "the square is not completed")
+
+
 def marginal(statement: Statement) -> None:
     relation = only(statement)
     require(relation.ops == ("=",) and relation.lhs == q(x[t]) and relation.rhs.func == Int, "q(x_t) as an integral, please")
@@ -309,6 +319,16 @@ def leftover(statement: Statement) -> None:
     equal(relation.rhs, -2 * (alone - alone.subs({x[0]: 0, x[t]: 0})), "the right side and the exponent of q(x_t | x_0)")
 
 
+def leftover_factors(statement: Statement) -> None:
+    require(len(statement) == 3, "the factors of x_t^2, x_0^2 and x_t x_0, please")
+    top = sp.expand(reduced(exponent_of_pair().subs(before, posterior()[0])))
+    factors = [top.coeff(x[t], 2).coeff(x[0], 0), top.coeff(x[0], 2).coeff(x[t], 0), top.coeff(x[t], 1).coeff(x[0], 1)]
+    for relation, factor, what in zip(statement, factors, ("x_t^2", "x_0^2", "x_t x_0")):
+        require(relation.ops == ("=",), "not an equation")
+        for side in relation.terms:
+            equal(side, factor, f"this and the factor of {what} at the top of the bell")
+
+
 # The mean in other words
 
 
@@ -317,6 +337,24 @@ def mean_in_eps(statement: Statement) -> None:
     require(relation.ops == ("=",) and relation.lhs == mu_tilde(t, x[t], x[0]), "the left side is not mu-tilde_t(x_t, x_0)")
     require(not relation.rhs.has(x[0]) and relation.rhs.has(noise), "the right side should hold epsilon and no x_0")
     equal(relation.rhs.subs(noise, (x[t] - sqrt(bar[t]) * x[0]) / sqrt(1 - bar[t])), posterior()[0], "the formula and the posterior's mean")
+
+
+def _factor_of_xt(statement: Statement, start: Expr, last: Expr) -> None:
+    """Every term is the factor of x_t in the posterior's mean after `start` has taken the place of x_0."""
+    relation = only(statement)
+    require(relation.ops == ("=", "="), "two equalities, please")
+    mean = sp.expand(reduced(posterior(x[t], start)[0]))
+    for term in relation.terms:
+        equal(term, mean.coeff(x[t], 1), "this and the factor of x_t")
+    require(relation.rhs == last, "the last form is not the simple one")
+
+
+def eps_factor(statement: Statement) -> None:
+    _factor_of_xt(statement, (x[t] - sqrt(1 - bar[t]) * noise) / sqrt(bar[t]), 1 / sqrt(alpha[t]))
+
+
+def v_factor(statement: Statement) -> None:
+    _factor_of_xt(statement, sqrt(bar[t]) * x[t] - sqrt(1 - bar[t]) * v, sqrt(alpha[t]))
 
 
 def _noisy() -> tuple[Expr, Expr]:
@@ -381,6 +419,18 @@ def _joint_of_component(centre: Expr) -> Expr:
 def reverse_gaussian(statement: Statement) -> None:
     mean, variance = conditional(only(statement), before, x[t])
     same_density(_next_variance(gaussian_density(before, mean, variance)), _joint_of_component(m))
+
+
+def gaussian_completion(statement: Statement) -> None:
+    require(len(statement) == 2, "the precision and the mean, please")
+    precision, mean = statement
+    require(set(precision.ops) == {"="} and mean.ops == ("=",), "not equations")
+    centre, spread = sqrt(bar[t - 1]) * m, V[t - 1]
+    covariance, variance = sqrt(alpha[t]) * spread, alpha[t] * spread + 1 - alpha[t]
+    for term in precision.terms:
+        equal(_next_variance(term), 1 / (spread - covariance**2 / variance), "this and the precision found by conditioning")
+    for term in mean.terms:
+        equal(_next_variance(term), centre + covariance / variance * (x[t] - sqrt(alpha[t]) * centre), "this and the mean found by conditioning")
 
 
 def _mixture_densities(joints: list[Expr]) -> tuple[dict[Symbol, Expr], dict[Symbol, Expr]]:
@@ -473,6 +523,23 @@ BACKWARDS = (
             NearMiss(r"q(x_{t-1} \mid x_t) = \frac{q(x_t \mid x_{t-1})\, q(x_{t-1})}{q(x_t \mid x_0)}", "the denominator for one known image"),
         ),
         f"{EXACT}.GaussianMixture.reverse_conditional",
+    ),
+    Claim(
+        "eq-toy-square",
+        r"\frac{(x_t - \sqrt{1-\beta_t}\, x_{t-1})^2}{\beta_t} + x_{t-1}^2 - x_t^2 = \frac{(x_{t-1} - \sqrt{1-\beta_t}\, x_t)^2}{\beta_t}",
+        "both sides are the exponent of the three Gaussians",
+        toy_square,
+        (
+            NearMiss(
+                r"\frac{(x_t - \sqrt{1-\beta_t}\, x_{t-1})^2}{\beta_t} + x_{t-1}^2 + x_t^2 = \frac{(x_{t-1} - \sqrt{1-\beta_t}\, x_t)^2}{\beta_t}",
+                "the denominator's exponent with the wrong sign",
+            ),
+            NearMiss(
+                r"\frac{(x_t - \sqrt{1-\beta_t}\, x_{t-1})^2}{\beta_t} + x_{t-1}^2 - x_t^2 = \frac{(x_{t-1} - (1-\beta_t)\, x_t)^2}{\beta_t}",
+                "the root lost",
+            ),
+        ),
+        None,
     ),
     Claim(
         "eq-toy-reverse",
@@ -719,6 +786,35 @@ POSTERIOR = (
         None,
     ),
     Claim(
+        "eq-leftover-factors",
+        r"\begin{aligned}"
+        r" \frac{1}{\beta_t} - \tilde\beta_t\, \frac{\alpha_t}{\beta_t^2} &= \frac{1}{1-\bar\alpha_t} \\"
+        r" \frac{\bar\alpha_{t-1}}{1-\bar\alpha_{t-1}} - \tilde\beta_t\, \frac{\bar\alpha_{t-1}}{(1-\bar\alpha_{t-1})^2} &= \frac{\bar\alpha_t}{1-\bar\alpha_t} \\"
+        r" -2\, \tilde\beta_t\, \frac{\sqrt{\alpha_t}}{\beta_t} \cdot \frac{\sqrt{\bar\alpha_{t-1}}}{1-\bar\alpha_{t-1}} &= -2\, \frac{\sqrt{\bar\alpha_t}}{1-\bar\alpha_t}"
+        r" \end{aligned}",
+        "the factors of the exponent at the top of the bell",
+        leftover_factors,
+        (
+            NearMiss(
+                r"\begin{aligned}"
+                r" \frac{1}{\beta_t} - \tilde\beta_t\, \frac{\alpha_t}{\beta_t^2} &= \frac{1}{1-\bar\alpha_t} \\"
+                r" \frac{\bar\alpha_{t-1}}{1-\bar\alpha_{t-1}} - \tilde\beta_t\, \frac{\bar\alpha_{t-1}}{(1-\bar\alpha_{t-1})^2} &= \frac{\bar\alpha_t}{1-\bar\alpha_t} \\"
+                r" -\tilde\beta_t\, \frac{\sqrt{\alpha_t}}{\beta_t} \cdot \frac{\sqrt{\bar\alpha_{t-1}}}{1-\bar\alpha_{t-1}} &= -\frac{\sqrt{\bar\alpha_t}}{1-\bar\alpha_t}"
+                r" \end{aligned}",
+                "the 2 of the mixed term lost on both sides",
+            ),
+            NearMiss(
+                r"\begin{aligned}"
+                r" \frac{1}{\beta_t} - \tilde\beta_t\, \frac{\alpha_t}{\beta_t} &= \frac{1}{1-\bar\alpha_t} \\"
+                r" \frac{\bar\alpha_{t-1}}{1-\bar\alpha_{t-1}} - \tilde\beta_t\, \frac{\bar\alpha_{t-1}}{1-\bar\alpha_{t-1}} &= \frac{\bar\alpha_t}{1-\bar\alpha_t} \\"
+                r" -2\, \tilde\beta_t\, \frac{\sqrt{\alpha_t}}{\beta_t} \cdot \frac{\sqrt{\bar\alpha_{t-1}}}{1-\bar\alpha_{t-1}} &= -2\, \frac{\sqrt{\bar\alpha_t}}{1-\bar\alpha_t}"
+                r" \end{aligned}",
+                "the denominators not squared",
+            ),
+        ),
+        None,
+    ),
+    Claim(
         "eq-normaliser",
         r"\int q(x_t \mid x_{t-1})\, q(x_{t-1} \mid x_0)\, \mathrm{d}x_{t-1} = q(x_t \mid x_0)",
         "the Gaussian integral over x_{t-1}, against the closed form of chapter 7",
@@ -745,6 +841,26 @@ POSTERIOR = (
 
 OTHER_WORDS = (
     Claim(
+        "eq-eps-factor",
+        r"\frac{\sqrt{\bar\alpha_{t-1}}\, \beta_t}{(1-\bar\alpha_t) \sqrt{\bar\alpha_t}} + \frac{\sqrt{\alpha_t}\, (1-\bar\alpha_{t-1})}{1-\bar\alpha_t}"
+        r" = \frac{\beta_t + \alpha_t (1-\bar\alpha_{t-1})}{(1-\bar\alpha_t) \sqrt{\alpha_t}} = \frac{1}{\sqrt{\alpha_t}}",
+        "the factor of x_t in the mean once ε has taken the place of x_0",
+        eps_factor,
+        (
+            NearMiss(
+                r"\frac{\sqrt{\bar\alpha_{t-1}}\, \beta_t}{(1-\bar\alpha_t) \sqrt{\bar\alpha_t}} + \frac{\sqrt{\alpha_t}\, (1-\bar\alpha_{t-1})}{1-\bar\alpha_t}"
+                r" = \frac{\beta_t + \alpha_t (1-\bar\alpha_{t-1})}{(1-\bar\alpha_t) \sqrt{\alpha_t}} = \sqrt{\alpha_t}",
+                "shrinking in place of growing",
+            ),
+            NearMiss(
+                r"\frac{\sqrt{\bar\alpha_{t-1}}\, \beta_t}{1-\bar\alpha_t} + \frac{\sqrt{\alpha_t}\, (1-\bar\alpha_{t-1})}{1-\bar\alpha_t}"
+                r" = \frac{\beta_t + \alpha_t (1-\bar\alpha_{t-1})}{(1-\bar\alpha_t) \sqrt{\alpha_t}} = \frac{1}{\sqrt{\alpha_t}}",
+                "not divided by the signal's factor",
+            ),
+        ),
+        None,
+    ),
+    Claim(
         "eq-posterior-mean-eps",
         r"\tilde\mu_t(x_t, x_0) = \frac{1}{\sqrt{\alpha_t}} \Big(x_t - \frac{\beta_t}{\sqrt{1-\bar\alpha_t}}\, \epsilon\Big)",
         "with ε = (x_t - √ᾱ_t x_0)/√(1-ᾱ_t) it is the mean found by conditioning",
@@ -764,6 +880,26 @@ OTHER_WORDS = (
             ),
         ),
         f"{PROCESS}.q_posterior",
+    ),
+    Claim(
+        "eq-v-factor",
+        r"\frac{\sqrt{\bar\alpha_{t-1}}\, \beta_t}{1-\bar\alpha_t}\, \sqrt{\bar\alpha_t} + \frac{\sqrt{\alpha_t}\, (1-\bar\alpha_{t-1})}{1-\bar\alpha_t}"
+        r" = \sqrt{\alpha_t}\, \frac{\bar\alpha_{t-1} \beta_t + 1 - \bar\alpha_{t-1}}{1-\bar\alpha_t} = \sqrt{\alpha_t}",
+        "the factor of x_t in the mean once v has taken the place of x_0",
+        v_factor,
+        (
+            NearMiss(
+                r"\frac{\sqrt{\bar\alpha_{t-1}}\, \beta_t}{1-\bar\alpha_t}\, \sqrt{\bar\alpha_t} + \frac{\sqrt{\alpha_t}\, (1-\bar\alpha_{t-1})}{1-\bar\alpha_t}"
+                r" = \sqrt{\alpha_t}\, \frac{\bar\alpha_t \beta_t + 1 - \bar\alpha_{t-1}}{1-\bar\alpha_t} = \sqrt{\alpha_t}",
+                "an index off by one above",
+            ),
+            NearMiss(
+                r"\frac{\sqrt{\bar\alpha_{t-1}}\, \beta_t}{1-\bar\alpha_t}\, \sqrt{\bar\alpha_t} + \frac{\sqrt{\alpha_t}\, (1-\bar\alpha_{t-1})}{1-\bar\alpha_t}"
+                r" = \frac{\bar\alpha_{t-1} \beta_t + 1 - \bar\alpha_{t-1}}{1-\bar\alpha_t} = 1",
+                "the root lost on the way",
+            ),
+        ),
+        None,
     ),
     Claim(
         "eq-posterior-mean-v",
@@ -830,6 +966,35 @@ THE_TRUTH = (
             NearMiss(r"V_t = c^2 + 1 - \bar\alpha_t", "the data not shrunk"),
         ),
         f"{PROCESS}.q_variance",
+    ),
+    Claim(
+        "eq-gaussian-completion",
+        r"\begin{aligned}"
+        r" \frac{\alpha_t}{\beta_t} + \frac{1}{V_{t-1}} &= \frac{\alpha_t V_{t-1} + \beta_t}{\beta_t V_{t-1}} = \frac{V_t}{\beta_t V_{t-1}} \\"
+        r" \frac{\beta_t V_{t-1}}{V_t} \Big(\frac{\sqrt{\alpha_t}}{\beta_t}\, x_t + \frac{\sqrt{\bar\alpha_{t-1}}}{V_{t-1}}\, m\Big)"
+        r" &= \sqrt{\bar\alpha_{t-1}}\, m + \sqrt{\alpha_t}\, \frac{V_{t-1}}{V_t}\, (x_t - \sqrt{\bar\alpha_t}\, m)"
+        r" \end{aligned}",
+        "the precision and the mean found by conditioning",
+        gaussian_completion,
+        (
+            NearMiss(
+                r"\begin{aligned}"
+                r" \frac{\alpha_t}{\beta_t} + \frac{1}{V_{t-1}} &= \frac{\alpha_t V_{t-1} + \beta_t}{\beta_t V_{t-1}} = \frac{V_t}{\beta_t V_{t-1}} \\"
+                r" \frac{\beta_t V_{t-1}}{V_t} \Big(\frac{\sqrt{\alpha_t}}{\beta_t}\, x_t + \frac{\sqrt{\bar\alpha_{t-1}}}{V_{t-1}}\, m\Big)"
+                r" &= \sqrt{\bar\alpha_{t-1}}\, m + \sqrt{\alpha_t}\, \frac{V_{t-1}}{V_t}\, (x_t - \sqrt{\bar\alpha_{t-1}}\, m)"
+                r" \end{aligned}",
+                "the deviation from the mean of the wrong step",
+            ),
+            NearMiss(
+                r"\begin{aligned}"
+                r" \frac{1}{\beta_t} + \frac{1}{V_{t-1}} &= \frac{V_{t-1} + \beta_t}{\beta_t V_{t-1}} = \frac{V_t}{\beta_t V_{t-1}} \\"
+                r" \frac{\beta_t V_{t-1}}{V_t} \Big(\frac{\sqrt{\alpha_t}}{\beta_t}\, x_t + \frac{\sqrt{\bar\alpha_{t-1}}}{V_{t-1}}\, m\Big)"
+                r" &= \sqrt{\bar\alpha_{t-1}}\, m + \sqrt{\alpha_t}\, \frac{V_{t-1}}{V_t}\, (x_t - \sqrt{\bar\alpha_t}\, m)"
+                r" \end{aligned}",
+                "the factor α_t lost",
+            ),
+        ),
+        None,
     ),
     Claim(
         "eq-reverse-gaussian",
@@ -974,5 +1139,48 @@ THE_TRUTH = (
 
 CLAIMS: tuple[Claim, ...] = BACKWARDS + POSTERIOR + OTHER_WORDS + HOW_LARGE + THE_TRUTH
 
-IN_TEXT: dict[str, Literal["true", "setting"]] = {}
+IN_TEXT: dict[str, Literal["true", "setting"]] = {
+    r"\bar\alpha_t = \alpha_t \bar\alpha_{t-1}": "true",
+    r"(1 + \mathbb{E}[x_0 \mid x_t])/2": "setting",
+    r"(1-\bar\alpha_{t-1})(1-\bar\alpha_t)": "setting",
+    r"(\bar\alpha_{t-1} - \bar\alpha_t)/(1-\bar\alpha_t)": "setting",
+    r"(x_t - \sqrt{\bar\alpha_t}\, x_0)^2/(1-\bar\alpha_t)": "setting",
+    r"+1": "setting",
+    r"-2 \log": "setting",
+    r"-\sqrt{1-\bar\alpha_t}": "setting",
+    r"-\tfrac{1}{2}": "setting",
+    r"1 - \alpha_t V_{t-1}/V_t": "setting",
+    r"1 - \bar\alpha_{t-1} (1-\beta_t)": "setting",
+    r"1-\bar\alpha_t": "setting",
+    r"1-\bar\alpha_t - \alpha_t (1-\bar\alpha_{t-1})": "setting",
+    r"1-\bar\alpha_t - \beta_t": "setting",
+    r"1-\bar\alpha_{t-1}": "setting",
+    r"V_t = 1-\bar\alpha_t": "setting",
+    r"V_t = \alpha_t V_{t-1} + \beta_t": "setting",
+    r"\beta_t (1-\bar\alpha_t)": "setting",
+    r"\beta_t - \tilde\beta_t": "setting",
+    r"\beta_t = 1-\alpha_t": "setting",
+    r"\beta_t/V_t": "setting",
+    r"\beta_t^{3/2}": "setting",
+    r"\log(2 \pi \tilde\beta_t)": "setting",
+    r"\sqrt{\alpha_t}": "setting",
+    r"\sqrt{\bar\alpha_t}": "setting",
+    r"\sqrt{\bar\alpha_{t-1}}": "setting",
+    r"\sqrt{\bar\alpha_{t-1}}\, m": "setting",
+    r"\sqrt{\bar\alpha_{t-1}}\, x_0": "setting",
+    r"\sqrt{\beta_t}\, \epsilon_t": "setting",
+    r"\tilde\mu_1(x_1, x_0) = x_0": "setting",
+    r"\tilde\mu_t^2/\tilde\beta_t": "setting",
+    r"a x^2 - 2 b x": "setting",
+    r"b/a": "setting",
+    r"c = 0": "setting",
+    r"c = 1": "setting",
+    r"m = 0": "setting",
+    r"v = \sqrt{\bar\alpha_t}\, \epsilon - \sqrt{1-\bar\alpha_t}\, x_0": "setting",
+    r"x_0 = (x_t - \sqrt{1-\bar\alpha_t}\, \epsilon)/\sqrt{\bar\alpha_t}": "setting",
+    r"x_0 = \sqrt{\bar\alpha_t}\, x_t - \sqrt{1-\bar\alpha_t}\, v": "setting",
+    r"x_t = 0": "setting",
+    r"x_t = 1.5": "setting",
+    r"x_{t-1}^2/\beta_t": "setting",
+}
 """See `forward_process.IN_TEXT`."""
