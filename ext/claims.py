@@ -142,7 +142,7 @@ class ClaimList(SphinxDirective):
             self.described.add(path)
         signature += addnodes.desc_name("", name)
         signature += nodes.inline("", f" in {module.rpartition('.')[2]}.py, line {line}")
-        return addnodes.desc("", signature, domain="py", objtype="function")
+        return addnodes.desc("", signature, domain="py", objtype="function", classes=["py"])
 
 
 def text(plain: str) -> list[nodes.Node]:

@@ -51,6 +51,12 @@ def test_each_problem_is_named_with_its_place(claims: list[Claim], pages: dict[s
     assert re.fullmatch(expected + ".*" * ("read completely" in expected), problem)
 
 
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=lambda claim: claim.label)
+def test_the_proof_is_a_function_that_readers_can_be_led_to(claim: Claim) -> None:
+    name = claim.proof.__qualname__.partition(".")[0]  # of a closure: the function that makes it
+    assert hasattr(sys.modules[claim.proof.__module__], name), f"{claim.label}: give the proof a name, {name} has none"
+
+
 # Proofs that do not end
 
 

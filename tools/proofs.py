@@ -2,7 +2,7 @@
 """Check everything about claims that their proofs do not check, and measure how long each proof takes.
 
     python tools/proofs.py                  prove every claim; write benchmarks/proofs.json, where the page of all claims
-                                            finds the times
+                                            finds the times (make proofs)
 
 Run it again when claims have come or gone: a test compares the file's labels with the claims.
 """
@@ -134,7 +134,7 @@ def main() -> int:
         print("\n".join(problems), file=sys.stderr)
         return 1
     machine = {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version(), "sympy": sympy.__version__}
-    report = {"command": "python tools/proofs.py", **machine, "seconds": seconds}
+    report = {"command": "make proofs", **machine, "seconds": seconds}
     REPORT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(f"{len(claims)} claims in {sum(seconds.values()):.1f} s")
     return 0

@@ -1053,6 +1053,14 @@ def gradients(statement: Statement, over: Expr) -> None:
         require_equal(expectation(relation.rhs), sp.diff(expectation(objective), parameter), f"the expectation and the slope in {parameter}")
 
 
+def reparameterised_gradient(statement: Statement) -> None:
+    gradients(statement, Over(eps))
+
+
+def score_gradient(statement: Statement) -> None:
+    gradients(statement, Over(q(x)))
+
+
 def gauss_score(statement: Statement) -> None:
     require(len(statement) == 3, "the gradients in x, mu and sigma, please")
     for relation, variable in zip(statement, (x, mu, sigma)):
@@ -1085,7 +1093,7 @@ GRADIENTS = (
         r"\nabla_{\mu}\, \mathbb{E}_{q(x)}[f(x)] = \mathbb{E}_{\epsilon}\big[f'(\mu + \sigma \epsilon)\big], \qquad"
         r" \nabla_{\sigma}\, \mathbb{E}_{q(x)}[f(x)] = \mathbb{E}_{\epsilon}\big[\epsilon\, f'(\mu + \sigma \epsilon)\big]",
         "both sides integrated, for any polynomial of degree four",
-        lambda statement: gradients(statement, Over(eps)),
+        reparameterised_gradient,
         (
             NearMiss(
                 r"\nabla_{\mu}\, \mathbb{E}_{q(x)}[f(x)] = \mathbb{E}_{\epsilon}\big[f'(\mu + \sigma \epsilon)\big], \qquad"
@@ -1110,7 +1118,7 @@ GRADIENTS = (
         r"\nabla_{\mu}\, \mathbb{E}_{q(x)}[f(x)] = \mathbb{E}_{q(x)}\big[f(x)\, \nabla_{\mu} \log q(x)\big], \qquad"
         r" \nabla_{\sigma}\, \mathbb{E}_{q(x)}[f(x)] = \mathbb{E}_{q(x)}\big[f(x)\, \nabla_{\sigma} \log q(x)\big]",
         "both sides integrated, for any polynomial of degree four",
-        lambda statement: gradients(statement, Over(q(x))),
+        score_gradient,
         (
             NearMiss(
                 r"\nabla_{\mu}\, \mathbb{E}_{q(x)}[f(x)] = \mathbb{E}_{q(x)}\big[f'(x)\, \nabla_{\mu} \log q(x)\big], \qquad"
