@@ -469,7 +469,7 @@ def rejection(claim: Claim) -> str:
 
 _LETTERS = {
     r"\bar\alpha": "ᾱ", r"\bar\epsilon": "ε̄", r"\tilde\mu": "μ̃", r"\tilde\beta": "β̃", r"\alpha": "α", r"\beta": "β", r"\epsilon": "ε",
-    r"\sigma": "σ", r"\theta": "θ", r"\mu": "μ", r"\mathcal{N}": "N", r"\mathbb{E}": "E", r"\mathrm{d}": "d", r"D_{\mathrm{KL}}": "KL",
+    r"\hat x": "x̂", r"\tanh": "tanh", r"\exp": "exp", r"\operatorname{SNR}": "SNR", r"\operatorname{Var}": "Var", r"\sigma": "σ", r"\theta": "θ", r"\mu": "μ", r"\mathcal{N}": "N", r"\mathbb{E}": "E", r"\mathrm{d}": "d", r"D_{\mathrm{KL}}": "KL",
     r"L_{\mathrm{simple}}": "L_simple", r"\prod": "∏", r"\sum": "∑", r"\int": "∫", r"\sim": "~", r"\approx": "≈", r"\mid": "|", r"\cdot": "·",
     r"\|": "‖", r"\log": "log", r"\qquad": " ", r"\,": " ", r"\begin{aligned}": "",
     r"\end{aligned}": "", r"\\": " ",
