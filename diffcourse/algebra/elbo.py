@@ -1211,5 +1211,29 @@ EXACT = (
 
 CLAIMS: tuple[Claim, ...] = MODEL + JENSEN + STEPS + CLOSED + EXACT
 
-IN_TEXT: dict[str, Literal["true", "setting"]] = {}
+IN_TEXT: dict[str, Literal["true", "setting"]] = {
+    r"1 - 1/u": "setting",
+    r"1-\bar\alpha_1": "setting",
+    r"1-\bar\alpha_T": "setting",
+    r"1-u": "setting",
+    r"2^{-n}": "setting",
+    r"M_T = 0": "setting",
+    r"S_T = 1": "setting",
+    r"T = 1": "setting",
+    r"\log p_\theta(x_0)": "setting",
+    r"\log q(x_1 \mid x_0) - \log p_\theta(x_0 \mid x_1)": "setting",
+    r"\log q(x_T \mid x_0) - \log q(x_1 \mid x_0)": "setting",
+    r"\log u \le u - 1": "setting",
+    r"\sigma_t^2 = \beta_t": "setting",
+    r"\sigma_t^2 = \tilde\beta_t": "setting",
+    r"\sqrt{\bar\alpha_T}\, x_0": "setting",
+    r"\tilde\beta_1 = 0": "setting",
+    r"p(x_T) = \mathcal{N}(x_T; 0, I)": "setting",
+    r"p_\theta(x_{0:T}) = p_\theta(x_{1:T} \mid x_0)\, p_\theta(x_0)": "setting",
+    r"q(x_{T-1} \mid x_0)/q(x_T \mid x_0)": "setting",
+    r"u - 1": "setting",
+    r"u - 1 - \log u": "setting",
+    r"u = 1": "setting",
+    r"u > 0": "setting",
+}
 """See `forward_process.IN_TEXT`."""
