@@ -794,5 +794,21 @@ BEST = (
 
 CLAIMS: tuple[Claim, ...] = FROM_MEAN_TO_NOISE + AS_SNR + THREE_TARGETS + WITHOUT_WEIGHT + BEST
 
-IN_TEXT: dict[str, Literal["true", "setting"]] = {}
+IN_TEXT: dict[str, Literal["true", "setting"]] = {
+    r"\bar\alpha_t = \alpha_t \bar\alpha_{t-1}": "true",
+    r"-(x_t - \sqrt{\bar\alpha_t}\, m)/(1-\bar\alpha_t)": "setting",
+    r"1-\alpha_t": "setting",
+    r"1-\bar\alpha_t": "setting",
+    r"1/\sqrt{\operatorname{SNR}(t)}": "setting",
+    r"\alpha_t (1-\bar\alpha_{t-1})": "setting",
+    r"\alpha_t - \bar\alpha_t": "setting",
+    r"\epsilon = 0.5": "setting",
+    r"\sigma_t^2 = \tilde\beta_t": "setting",
+    r"\sqrt{1-\alpha_t}": "setting",
+    r"\sqrt{1-\bar\alpha_t}": "setting",
+    r"\sqrt{1-\bar\alpha_t}/\sqrt{\bar\alpha_t}": "setting",
+    r"\sqrt{\bar\alpha_t}": "setting",
+    r"\sqrt{\bar\alpha_t}\, m": "setting",
+    r"x_0 = 1": "setting",
+}
 """See `forward_process.IN_TEXT`."""

@@ -138,7 +138,7 @@ class GaussianMixture:
         density = torch.softmax(-z.square() / 2, 0)  # of z ~ N(0, 1) on the grid; sums to one
         alpha_bar = schedule.alpha_bar(t)[..., None, None]
         spread = (alpha_bar * self.std**2 + 1 - alpha_bar).sqrt()
-        xt = alpha_bar.sqrt() * self.mean.double() + spread * z  # [.., K, len(z)]
+        xt = torch.addcmul(alpha_bar.sqrt() * self.mean.double(), spread, z)  # [.., K, len(z)]
         guess = self.predict_eps(schedule, xt.reshape(-1, 1), t[..., None, None].expand(xt.shape).reshape(-1))
         return 1 - (guess.reshape(xt.shape).square() @ density) @ self.weight.double()
 
