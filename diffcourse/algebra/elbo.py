@@ -475,6 +475,12 @@ STEPS = (
             NearMiss(
                 r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big]"
                 r" = \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_T \mid x_0)}{p(x_T)}"
+                r" + \sum_{t=0}^{T} \log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)} - \log p_\theta(x_0 \mid x_1)\Big]",
+                "from t = 0: two terms that do not exist",
+            ),
+            NearMiss(
+                r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big]"
+                r" = \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_T \mid x_0)}{p(x_T)}"
                 r" + \sum_{t=2}^{T} \log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)} + \log p_\theta(x_0 \mid x_1)\Big]",
                 "the reconstruction's sign",
             ),

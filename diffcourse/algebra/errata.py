@@ -5,6 +5,7 @@ chapter or of an earlier one: `diffcourse.algebra.reject` shows where the proof,
 """
 
 import re
+import textwrap
 from dataclasses import dataclass
 from typing import Literal
 
@@ -373,7 +374,7 @@ class Slip:
 
     def report(self, claim: Claim) -> str:
         """The printed formula, its mistake and the verdict."""
-        return f"✗ {self.source}: {plain(self.latex)}\n  {self.mistake}\n  {self.verdict(claim)}"
+        return "\n".join([wrapped(f"✗ {self.source}: {plain(self.latex)}"), f"  {self.mistake}", wrapped(f"  {self.verdict(claim)}")])
 
 
 SLIPS: tuple[Slip, ...] = (
@@ -422,10 +423,32 @@ SLIPS: tuple[Slip, ...] = (
         "x_0 is given, and integrated over all the same",
     ),
     Slip(
+        "eq-marginalise",
+        SLIDES + ", in a line on the way",
+        r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)}\Big]"
+        r" = \int \mathbb{E}_{q(x_t \mid x_0)}\Big[D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big)\Big]\, \mathrm{d}x_0",
+        "x_0 is given on the left, and integrated over on the right",
+    ),
+    Slip(
+        "eq-bound-terms",
+        SLIDES + ", put into the bound",
+        r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big]"
+        r" = \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_T \mid x_0)}{p(x_T)}"
+        r" + \sum_{t=0}^{T} \log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)} - \log p_\theta(x_0 \mid x_1)\Big]",
+        "the sum from t = 0, where it begins at t = 2",
+    ),
+    Slip(
         "eq-erratum-backwards",
         SLIDES + ", the index alone",
         r"q(x_{1:T} \mid x_0) = q(x_T \mid x_0) \prod_{t=0}^{T} q(x_{t-1} \mid x_t, x_0)",
         "counted from t = 0, where the first step back is t = 2",
+    ),
+    Slip(
+        "eq-l-simple",
+        SLIDES,
+        r"L_{\mathrm{simple}}(\theta) = \sum_{t=2}^{T} \mathbb{E}_{t, x_0, \epsilon}\Big[\big\lVert \epsilon -"
+        r" \epsilon_\theta\big(\sqrt{\bar\alpha_t}\, x_0 + \sqrt{1-\bar\alpha_t}\, \epsilon, t\big) \big\rVert^2\Big]",
+        "a sum over t around an average over t",
     ),
     Slip(
         "eq-erratum-average",
@@ -462,10 +485,16 @@ def rejection(claim: Claim) -> str:
         claim.proof(claim.statement())
     except Refuted as refuted:
         raise ClaimError(f"{claim.label}: not proved: {refuted}") from refuted
-    return "\n".join([*(slip.report(claim) for slip in slips), f"✓ proved: {plain(claim.latex)}"])
+    return "\n".join([*(slip.report(claim) for slip in slips), wrapped(f"✓ proved: {plain(claim.latex)}")])
 
 
 # Formulas as plain text
+
+
+def wrapped(line: str) -> str:
+    """A long line in several, indented under the first."""
+    return textwrap.fill(line, 100, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+
 
 _LETTERS = {
     r"\bar\alpha": "ᾱ", r"\bar\epsilon": "ε̄", r"\tilde\mu": "μ̃", r"\tilde\beta": "β̃", r"\alpha": "α", r"\beta": "β", r"\epsilon": "ε",
@@ -490,7 +519,7 @@ def plain(latex: str) -> str:
 
     def bracket(inside: str) -> str:
         inside = inside.strip()
-        return inside if re.fullmatch(r"√?\w̃?̄?(_\w|_\{[^{}]*\})?|√\([^()]*\)", inside) else f"({inside})"
+        return inside if re.fullmatch(r"√?\w̃?̄?(_\w|_\{[^{}]*\})?|√\([^()]*\)|\w(_\w)?\([^()]*\)", inside) else f"({inside})"
 
     before = ""
     while before != text:  # from the inside out

@@ -558,6 +558,11 @@ WITHOUT_WEIGHT = (
                 r" \epsilon_\theta\big(\sqrt{\bar\alpha_t}\, x_0 + (1-\bar\alpha_t)\, \epsilon, t\big) \big\rVert^2\Big]",
                 "the noise without its root",
             ),
+            NearMiss(
+                r"L_{\mathrm{simple}}(\theta) = \sum_{t=2}^{T} \mathbb{E}_{t, x_0, \epsilon}\Big[\big\lVert \epsilon -"
+                r" \epsilon_\theta\big(\sqrt{\bar\alpha_t}\, x_0 + \sqrt{1-\bar\alpha_t}\, \epsilon, t\big) \big\rVert^2\Big]",
+                "summed over t and averaged over t at once",
+            ),
         ),
         f"{LOSS}.simple_loss",
     ),
