@@ -69,7 +69,7 @@ def test_reject_reports_slips_and_the_right_form(capsys: pytest.CaptureFixture[s
     lines = capsys.readouterr().out.splitlines()
     assert [line[0] for line in lines if not line.startswith(" ")] == ["✗", "✗", "✓"]
     assert lines[3] == "✗ lecture slides: x_{t-1} = 1/√α_t (x_t - (1-α_t)/√(1-α_t) ε_θ(x_t, t)) + σ_t z"
-    assert lines[6] == "✓ proved: x_{t-1} = 1/√α_t (x_t - (1-α_t)/√(1-ᾱ_t) ε_θ(x_t, t)) + σ_t z"
+    assert lines[-1] == "✓ proved: x_{t-1} = 1/√α_t (x_t - (1-α_t)/√(1-ᾱ_t) ε_θ(x_t, t)) + σ_t z"
 
 
 def test_reject_wants_a_slip() -> None:
