@@ -355,6 +355,7 @@ def eps_factor(statement: Statement) -> None:
 
 def v_factor(statement: Statement) -> None:
     _factor_of_xt(statement, sqrt(bar[t]) * x[t] - sqrt(1 - bar[t]) * v, sqrt(alpha[t]))
+    require(sp.denom(statement[0].terms[1]) == 1 - bar[t], "the common denominator is not the variance of the noise")
 
 
 def _noisy() -> tuple[Expr, Expr]:

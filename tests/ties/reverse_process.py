@@ -146,14 +146,18 @@ def posterior_mean() -> Pairs:
 
 
 def normaliser() -> Pairs:
+    integral, right = CLAIMS["eq-normaliser"].statement()[0].terms
     grid = torch.linspace(-9, 9, 4001, dtype=torch.float64)
-    step = process.q_step_moments(SOME, grid, STEP)
-    before = process.q_moments(SOME, tensor(X0), STEP - 1)
-    product = torch.distributions.Normal(step.mean, step.variance.sqrt()).log_prob(tensor(NOW)).exp()
-    product = product * torch.distributions.Normal(before.mean, before.variance.sqrt()).log_prob(grid).exp()
+    written = {
+        q(x[t], sp.Tuple(x[t - 1])): gaussian_density(NOW, math.sqrt(ALPHA[STEP - 1]) * x[t - 1], BETA[STEP - 1]),
+        q(x[t - 1], sp.Tuple(x[0])): gaussian_density(x[t - 1], math.sqrt(BAR[STEP - 1]) * X0, 1 - BAR[STEP - 1]),
+    }
+    integrand = integral.args[0].subs(written, simultaneous=True).subs(integral.args[1], symbol("y"))
+    values = sp.lambdify(symbol("y"), integrand, modules=[{"exp": torch.exp, "sqrt": math.sqrt, "pi": math.pi}, "math"])(grid)
+    assert right == q(x[t], sp.Tuple(x[0]))
     here = process.q_moments(SOME, tensor(X0), STEP)
-    right = torch.distributions.Normal(here.mean, here.variance.sqrt()).log_prob(tensor(NOW)).exp()
-    yield float(product.sum() * (grid[1] - grid[0])), right
+    density = torch.distributions.Normal(here.mean, here.variance.sqrt()).log_prob(tensor(NOW)).exp()
+    yield float(values.sum() * (grid[1] - grid[0])), density
 
 
 def posterior_law() -> Pairs:
