@@ -11,6 +11,7 @@ import inspect
 import json
 import random
 import re
+import shutil
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -235,10 +236,16 @@ def add_script(
         app.add_js_file(SCRIPTS[pagename], loading_method="defer")
 
 
+def forget_sources(app: Sphinx) -> None:
+    """viewcode keeps the page of a module that has not changed, even when it now has to lead to more of its functions."""
+    shutil.rmtree(Path(app.outdir, "_modules"), ignore_errors=True)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("claims", ClaimList)
     app.add_directive("spot-the-mistake", SpotTheMistake)
     app.add_node(Quiz, html=(write_quiz, None))
+    app.connect("builder-inited", forget_sources)
     app.connect("doctree-read", link_output)
     app.connect("autodoc-process-docstring", write_docstring, priority=400)  # before napoleon, which writes markup
     app.connect("autodoc-skip-member", skip_field_numbers)

@@ -68,6 +68,7 @@ def test_formula_and_code_lead_to_each_other(claim: Claim) -> None:
     assert ways[claim.label] == f"{CLAIMS_PAGE}.html#claim-{claim.label}"
 
     back = {text: require_target(API, address) for address, text in links(docs(path)) if "equation-" in address}
+    assert number in back, f"the docstring of {path} does not name {claim.label}"
     assert back[number] == f"{page}.html#equation-{claim.label}"
     assert any("[source]" in text and "_modules/" in require_target(API, address) for address, text in links(docs(path)))
 

@@ -146,6 +146,7 @@ class Visit:
 
     def open(self, path: str) -> Page:
         self.page.goto(f"{self.site}/{path}", wait_until="networkidle")
+        self.page.wait_for_function("!window.MathJax || MathJax.startup?.promise")  # until then it is a mere configuration
         self.page.evaluate("window.MathJax && MathJax.startup.promise.then(() => true)")
         return self.page
 
