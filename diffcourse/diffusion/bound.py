@@ -179,7 +179,6 @@ def grey_level_log_prob(x0: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
 # The whole bound
 
 
-@torch.no_grad()
 def variational_bound(
     schedule: Schedule,
     predict_eps: Denoiser,
@@ -193,15 +192,15 @@ def variational_bound(
 
     Takes T network calls on the whole batch x0, [B, ...].
     """
-    terms = [
-        denoising_term(schedule, predict_eps, x0, t, standard_normal_like(x0, generator), sigma)
-        for t in range(2, schedule.T + 1)
-    ]
-    return Bound(
-        prior_term(schedule, x0),
-        torch.stack(terms, dim=1) if terms else x0.new_empty(len(x0), 0),
-        reconstruction_term(schedule, predict_eps, x0, standard_normal_like(x0, generator), sigma, decoder),
-    )
+    with torch.no_grad():
+        terms = [
+            denoising_term(schedule, predict_eps, x0, t, standard_normal_like(x0, generator), sigma)
+            for t in range(2, schedule.T + 1)
+        ]
+        denoising = torch.stack(terms, dim=1) if terms else x0.new_empty(len(x0), 0)
+        eps = standard_normal_like(x0, generator)
+        reconstruction = reconstruction_term(schedule, predict_eps, x0, eps, sigma, decoder)
+    return Bound(prior_term(schedule, x0), denoising, reconstruction)
 
 
 def bits_per_dim(nats: Tensor, x0: Tensor) -> Tensor:
