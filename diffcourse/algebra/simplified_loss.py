@@ -71,7 +71,7 @@ def divergence(mean: Expr, other: Expr, variance: Expr) -> Expr:
     """D_KL(N(mean, variance) || N(other, variance)) of one component, by integration."""
     here, m, n, spread = Symbol("here", real=True), Symbol("m", real=True), Symbol("n", real=True), Symbol("spread", positive=True)
     log_ratio = ((here - n) ** 2 - (here - m) ** 2) / (2 * spread)
-    integral = sp.simplify(integrate_gaussian(gaussian_density(here, m, spread) * log_ratio, here))
+    integral = sp.factor(sp.simplify(integrate_gaussian(gaussian_density(here, m, spread) * log_ratio, here)))
     return integral.subs({m: mean, n: other, spread: variance})
 
 
@@ -95,7 +95,7 @@ def known() -> dict[Expr, Expr]:
     (mean, variance), (guessed, _) = (map(sp.cancel, map(rational, posterior(start))) for start in (x[0], image(GUESS)))
     return {
         # The model's step has the posterior's variance, and its mean at the guess.
-        STEP: sp.cancel(divergence(mean, guessed, variance)),
+        STEP: sp.cancel(divergence(sp.cancel(mean - guessed), sp.Integer(0), variance)),
         mu_tilde(t, x[t], x[0]): mean,
         mu_theta(x[t], t): guessed,
         beta_tilde[t]: variance,
