@@ -164,12 +164,9 @@ def grey_level_log_prob(x0: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
     """
     half = 1 / (LEVELS - 1)
     std = variance.sqrt()
-    above = (mean - x0).sign()
-    above = torch.where(above == 0, 1.0, above)
     # Mirror the piece to the left of the mean, where the distribution function is small and its logarithm keeps all digits.
-    far = ((x0 - mean) * above - half) / std
-    near = ((x0 - mean) * above + half) / std
-    log_far, log_near = torch.special.log_ndtr(far), torch.special.log_ndtr(near)
+    distance = (x0 - mean).abs()
+    log_far, log_near = (torch.special.log_ndtr(edge / std) for edge in (-distance - half, -distance + half))
     inside = log_near + (-(log_far - log_near).expm1()).log()
     lowest = torch.special.log_ndtr((x0 + half - mean) / std)
     highest = torch.special.log_ndtr((mean - x0 + half) / std)

@@ -14,7 +14,7 @@ from torch import Tensor
 from diffcourse.algebra import CLAIMS
 from diffcourse.algebra.notation import family, function, symbol
 from diffcourse.diffusion import bound, exact
-from ties import ALPHA, BETA, EPS, SOME, Pairs, Ties, X, number, rhs, tensor
+from ties import ALPHA, BETA, EPS, SOME, Pairs, Ties, X, constant, number, rhs, tensor
 
 GUESS = 0.7  # what a silly network always says
 MEAN, SPREAD = 0.4, 0.3  # of Gaussian data
@@ -139,11 +139,14 @@ def bound_abc() -> Pairs:
         b = {family("B")[n]: filled(rhs("eq-term-b"), x=x[n], t=n) for n in range(2, T + 1)}
         c = filled(rhs("eq-term-c"), x=x[1])
         yield float(total.subs({symbol("A"): a, symbol("C"): c, **b})), found.total[i]
+    one = bound.variational_bound(constant(0.3, 1), silly, x0, generator=generator)  # no denoising terms
+    yield 0.0, torch.tensor(one.denoising.numel(), dtype=torch.float64)
 
 
-def piece(k: int, low: sp.Expr, high: sp.Expr) -> float:
-    """The probability of level k by numbers of 40 digits."""
-    values = {symbol(r"\mu"): sp.Float(guessed(1, X[1]), 40), family(r"\sigma")[1]: sp.sqrt(sp.Float(BETA[0], 40))}
+def piece(k: int, spread: float, mean: float) -> float:
+    """The logarithm of the probability of level k by numbers of 40 digits."""
+    low, high = cut(k), cut(k + 1)
+    values = {symbol(r"\mu"): sp.Float(mean, 40), family(r"\sigma")[1]: sp.sqrt(sp.Float(spread, 40))}
     _, formula = CLAIMS["eq-decoder"].statement()[0].terms[1:]
     formula = formula.subs(symbol("k"), k).subs({family("e")[k]: low, family("e")[k + 1]: high})
     formula = formula.replace(function(r"\mu_\theta"), lambda *_: values[symbol(r"\mu")]).subs(values)
@@ -156,10 +159,17 @@ def cut(k: int) -> sp.Expr:
 
 
 def decoder() -> Pairs:
-    mean, spread = torch.tensor(guessed(1, X[1]), dtype=torch.float64), torch.tensor(BETA[0], dtype=torch.float64)
-    for k in (0, 1, 80, 174, 254, 255):
-        level = torch.tensor(2 * k / 255 - 1, dtype=torch.float64)
-        yield piece(k, cut(k), cut(k + 1)), bound.grey_level_log_prob(level, mean, spread)
+    mean = guessed(1, X[1])
+    for spread in (BETA[0], 4e-4):  # with the second one some levels lie so far away that their probability is no float64
+        for k in (0, 1, 80, 174, 254, 255):
+            level = torch.tensor(2 * k / 255 - 1, dtype=torch.float64)
+            values = (torch.tensor(value, dtype=torch.float64) for value in (mean, spread))
+            yield piece(k, spread, mean), bound.grey_level_log_prob(level, *values)
+    # The same from x_1 on, as minus a logarithm.
+    level = torch.tensor([[2 * 100 / 255 - 1]], dtype=torch.float64)
+    x1 = math.sqrt(ALPHA[0]) * level.item() + math.sqrt(BETA[0]) * EPS[0]
+    term = bound.reconstruction_term(SOME, silly, level, tensor(EPS[0])[None], "beta", "grey levels")
+    yield -piece(100, BETA[0], guessed(1, x1)), term
 
 
 def decoder_sum() -> Pairs:
