@@ -7,9 +7,9 @@ BOOK := _build/.built
 
 # What the book is built from.
 BOOK_INPUTS := _config.yml _toc.yml references.bib $(wildcard book/*.md solutions/*.md) $(wildcard assets/*.* ext/*.py) \
-  tools/book.py $(shell find diffcourse -name '*.py' -o -name '*.json' -o -name '*.safetensors')
+  tools/book.py benchmarks/proofs.json $(shell find diffcourse -name '*.py' -o -name '*.json' -o -name '*.safetensors')
 
-.PHONY: help book test notebooks mutate clean
+.PHONY: help book test notebooks mutate proofs clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -24,6 +24,9 @@ test: $(BOOK)  ## build the book if it is out of date, then run the tests and ev
 
 mutate: $(ENV)  ## break every proved formula in many ways, and see whether the proofs and tests notice
 	$(PY) tools/mutate.py
+
+proofs: $(ENV)  ## prove every claim and measure how long it takes
+	$(PY) tools/proofs.py
 
 notebooks: $(ENV)  ## write the notebooks anew from their Markdown sources
 	$(PY) tools/notebooks.py

@@ -31,11 +31,10 @@ def number_by_chapter(app: Sphinx, env: BuildEnvironment) -> list[str]:
     return []
 
 
-def mark_claims(app: Sphinx, doctree: nodes.document) -> None:
-    """Let the style sheet tell the output of a proof, which begins with a tick, from other output."""
-    for node in doctree.findall(nodes.literal_block):
-        if node.astext().startswith("✓"):
-            node["classes"].append("claim")
+def drop_markers(app: Sphinx, docname: str, source: list[str]) -> None:
+    """A page shows solutions without the lines that mark them for tools/notebooks.py."""
+    if docname.startswith("solutions/"):
+        source[0] = re.sub(r"^[ \t]*# (?:(?:BEGIN|END) SOLUTION[ \t]*|STUB:.*)\n", "", source[0], flags=re.MULTILINE)
 
 
 def mend_page(
@@ -74,7 +73,7 @@ def write_index(app: Sphinx, exception: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("env-get-updated", number_by_chapter, priority=900)
-    app.connect("doctree-read", mark_claims)
+    app.connect("source-read", drop_markers)
     app.connect("html-page-context", mend_page, priority=900)
     app.connect("build-finished", write_index)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

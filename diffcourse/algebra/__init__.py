@@ -5,21 +5,33 @@ In a chapter, `verify("eq-sample")` under an equation runs its proof.
 
 from types import ModuleType
 
-from diffcourse.algebra import forward_process, sampling, training
+from diffcourse.algebra import (
+    elbo,
+    errata,
+    forward_process,
+    gaussians,
+    reverse_process,
+    sampling,
+    simplified_loss,
+)
 from diffcourse.algebra.claim import Claim, ClaimError, NearMiss, Refuted
 from diffcourse.algebra.latex import UnreadableError
 
 CHAPTERS: dict[str, ModuleType] = {
+    "02-gaussians": gaussians,
     "07-forward-process": forward_process,
-    "12-training": training,
+    "08-reverse-process": reverse_process,
+    "09-elbo": elbo,
+    "10-simplified-loss": simplified_loss,
     "13-sampling": sampling,
+    "20-errata": errata,
 }
 """The module of each chapter whose formulas are proved."""
 
 CLAIMS: dict[str, Claim] = {claim.label: claim for module in CHAPTERS.values() for claim in module.CLAIMS}
 """Every claim of the book by its label."""
 
-__all__ = ["CLAIMS", "Claim", "ClaimError", "NearMiss", "Refuted", "UnreadableError", "verify"]
+__all__ = ["CLAIMS", "Claim", "ClaimError", "NearMiss", "Refuted", "UnreadableError", "reject", "verify"]
 
 
 def verify(*labels: str) -> None:
@@ -33,3 +45,14 @@ def verify(*labels: str) -> None:
         claim = CLAIMS[label]
         claim.verify()
         print(claim.report())
+
+
+def reject(*labels: str) -> None:
+    """Show the slips in circulation that the proofs of these claims stop, and where they stop them.
+
+    Raises:
+        KeyError: if there is no such claim.
+        ClaimError: if a slip passes, or none is known.
+    """
+    for label in labels:
+        print(errata.rejection(CLAIMS[label]))

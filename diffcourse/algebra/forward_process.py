@@ -198,6 +198,7 @@ CHAIN = (
             NearMiss(r"q(x_{1:T} \mid x_0) = \prod_{t=0}^{T} q(x_t \mid x_{t-1})", "a factor for t = 0, which follows nothing"),
             NearMiss(r"q(x_{1:T} \mid x_0) = q(x_0) \prod_{t=1}^{T} q(x_t \mid x_{t-1})", "a factor q(x_0), although x_0 is given"),
             NearMiss(r"q(x_{1:T} \mid x_0) = \prod_{t=1}^{T} q(x_t \mid x_0)", "every step from x_0"),
+            NearMiss(r"q(x_{1:T}) = \prod_{t=1}^{T} q(x_t \mid x_{t-1})", "x_0 given on the right only"),
         ),
         f"{PROCESS}.q_step",
     ),
@@ -501,6 +502,10 @@ JUMPS = (
                 r"x_t = \sqrt{\alpha_t}\, x_0 + \sqrt{1-\alpha_t}\, \epsilon, \qquad \epsilon \sim \mathcal{N}(0, I)",
                 "α in place of ᾱ",
             ),
+            NearMiss(
+                r"x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1-\bar\alpha_t}\, \epsilon, \qquad \epsilon \approx \mathcal{N}(0, I)",
+                "≈ for ∼: a number near a law",
+            ),
         ),
         f"{PROCESS}.q_sample",
     ),
@@ -728,6 +733,7 @@ SCHEDULES = (
         linear,
         (
             NearMiss(r"\beta_t = \beta_1 + \frac{t}{T}\, (\beta_T - \beta_1)", "counting from 0: the first step is not β_1"),
+            NearMiss(r"\beta_t = \beta_0 + \frac{t}{T}\, (\beta_T - \beta_0)", "a variance for step 0, which nobody takes"),
             NearMiss(r"\beta_t = \beta_1 + \frac{t-1}{T}\, (\beta_T - \beta_1)", "the last step is not β_T"),
             NearMiss(r"\beta_t = \beta_1 - \frac{t-1}{T-1}\, (\beta_T - \beta_1)", "falling"),
         ),

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 import sympy as sp
 from sympy import Expr, Tuple
 
-from diffcourse.algebra.notation import FUNCTIONS, INDEXED, SCALARS
+from diffcourse.algebra.notation import FUNCTIONS, INDEXED, MATRICES, SCALARS, matrix
 
 RELATIONS = {"=": "=", "<": "<", ">": ">", r"\le": "<=", r"\ge": ">=", r"\sim": "~", r"\approx": "~~", r"\in": "in"}
 _SPACING = {r"\,", r"\;", r"\:", r"\!", r"\ ", r"\quad", r"\left", r"\right", r"\displaystyle"}
 _SPACING |= {rf"\{size}{side}" for size in ("big", "Big", "bigg", "Bigg") for side in ("", "l", "r")}
-_DECORATIONS = {r"\bar", r"\tilde", r"\hat"}
+_DECORATIONS = {r"\bar", r"\tilde", r"\hat", r"\boldsymbol"}
 _FONTS = {r"\mathcal", r"\mathbb", r"\operatorname"}
 _ELEMENTARY = {r"\exp": sp.exp, r"\log": sp.log, r"\cos": sp.cos, r"\sin": sp.sin, r"\tanh": sp.tanh}
 _CLOSING = {"(": ")", "[": "]"}
@@ -44,6 +44,13 @@ Norm = sp.Function("Norm")
 
 Lim = sp.Function("Lim")
 """lim_{n -> end} of anything, read as Lim(body, n, end) and left for the proof to evaluate."""
+
+
+Slope = sp.Function("Slope")
+"""f'(z), read as Slope(f(z)): the derivative of f, taken at z; f'_j(z) is read as Slope(f(j, z))."""
+
+Transposed = sp.Function("Transposed")
+"""A vector or matrix, turned over."""
 
 
 class UnreadableError(ValueError):
@@ -158,12 +165,18 @@ class _Reader:
         return bool(token) and (
             token[0].isalnum()
             or token in _CLOSING
-            or (token[0] == "\\" and token[1:].isalpha() and token not in RELATIONS and token not in (r"\qquad", r"\mid", r"\to", r"\rVert"))
+            or (token[0] == "\\" and token[1:].isalpha() and token not in RELATIONS and token not in (r"\qquad", r"\mid", r"\to", r"\rVert", r"\rvert"))
         )
 
     def power(self) -> Expr:
         base = self.atom()
-        return base ** self.group() if self.accept("^") else base
+        if not self.accept("^"):
+            return base
+        if self.accept(r"\top"):
+            if base.is_commutative:
+                raise self.error("only vectors and matrices are transposed")
+            return Transposed(base)
+        return base ** self.group()
 
     def group(self) -> Expr:
         """What follows ^ or _: one token, or a sum in braces."""
@@ -193,6 +206,10 @@ class _Reader:
             inside = self.sum()
             self.expect(r"\rVert")
             return Norm(inside)
+        if self.accept(r"\lvert"):
+            inside = self.sum()
+            self.expect(r"\rvert")
+            return sp.Abs(inside)
         if self.accept(r"\frac") or self.accept(r"\tfrac"):
             numerator = self.braced()
             return numerator / self.braced()
@@ -297,7 +314,14 @@ class _Reader:
     def named(self) -> Expr:
         name = self.name()
         if name in FUNCTIONS:
-            return self.call(FUNCTIONS[name].sympy)
+            prime, arguments = self.accept("'"), 2 if self.peek() == "_" else 1  # f'_j(z) has its index as well
+            called = self.call(FUNCTIONS[name].sympy)
+            if prime and len(called.args) != arguments:
+                raise self.error("a derivative of one argument, please")
+            return Slope(called) if prime else called
+        if name in MATRICES:
+            self.expect("_")
+            return matrix(name, self.group())
         if name in INDEXED and self.accept("_"):
             return self.indexed(INDEXED[name].sympy)
         return self.scalar(name)

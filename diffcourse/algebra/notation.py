@@ -7,9 +7,9 @@ every formula is read for one component: x_t is a real number, I is a symbol tha
 from dataclasses import dataclass
 from typing import Literal
 
-from sympy import Basic, Expr, Function, IndexedBase, Symbol, oo, pi
+from sympy import Basic, Expr, Function, IndexedBase, Min, Symbol, oo, pi
 
-Kind = Literal["indexed", "scalar", "function"]
+Kind = Literal["indexed", "scalar", "function", "matrix"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,12 @@ def _scalar(name: str, meaning: str, **assumptions: bool) -> Name:
     return Name(meaning, "scalar", Symbol(name, **assumptions))
 
 
-def _function(name: str, meaning: str) -> Name:
-    return Name(meaning, "function", Function(name))
+def _function(name: str, meaning: str, **assumptions: bool) -> Name:
+    return Name(meaning, "function", Function(name, **assumptions))
+
+
+def _matrix(name: str, meaning: str) -> Name:
+    return Name(meaning, "matrix", Symbol(name, commutative=False))
 
 
 INDEXED: dict[str, Name] = {
@@ -41,8 +45,19 @@ INDEXED: dict[str, Name] = {
     r"\epsilon": _indexed("epsilon", "standard Gaussian noise of step t", real=True),
     r"\hat x": _indexed("xhat", "the guess of x_0 that a noise prediction implies", real=True),
     r"\tilde\beta": _indexed("betatilde", "variance of x_{t-1} when x_t and x_0 are both known", positive=True),
-    r"\sigma": _indexed("sigma", "standard deviation of the noise that a sampler adds at step t", positive=True),
+    r"\sigma": _indexed("sigma", "a standard deviation; with t, of the noise that a sampler adds at step t", positive=True),
+    r"\mu": _indexed("mu", "mean of the Gaussian of this number", real=True),
+    "B": _indexed("B", "term of step t of the variational bound", real=True),
+    "m": _indexed("m", "the k-th data point, or the mean of the k-th component of the data", real=True),
+    "w": _indexed("w", "share of the k-th component of the data", positive=True),
+    "r": _indexed("r", "probability that x_t came from the k-th component", positive=True),
+    "V": _indexed("V", "variance of Gaussian data, or of one component of the data, after step t", positive=True),
+    "h": _indexed("h", "what stands between two layers of a flow: h_0 is the data", real=True),
+    "L": _indexed("L", "loss of step t", real=True),
     r"\bar\epsilon": _indexed("epsilonbar", "standard Gaussian noise that several steps up to t have merged into", real=True),
+    "M": _indexed("M", "mean of x_t in a model that is Gaussian throughout", real=True),
+    "S": _indexed("S", "variance of x_t in a model that is Gaussian throughout", positive=True),
+    "e": _indexed("e", "cut between the grey levels k - 1 and k", real=True),
 }
 """Names that carry an index."""
 
@@ -53,17 +68,34 @@ SCALARS: dict[str, Name] = {
     "I": _scalar("I", "the identity matrix", positive=True),
     "a": _scalar("a", "any positive number", positive=True),
     "b": _scalar("b", "any positive number", positive=True),
+    "n": _scalar("n", "number of layers of a flow", integer=True, positive=True),
     "u": _scalar("u", "fraction t/T of the way", real=True),
     r"\beta": _scalar("beta", "a variance that is the same in every step", positive=True),
     "v": _scalar("v", "velocity sqrt(abar_t) eps - sqrt(1 - abar_t) x_0", real=True),
+    r"\hat v": _scalar("vhat", "the network's guess of v", real=True),
     r"\epsilon": _scalar("epsilon", "standard Gaussian noise", real=True),
+    r"\gamma": _scalar("gamma", "the SNR at which the min-SNR weight stops growing", positive=True),
     r"\delta": _scalar("delta", "offset of the cosine schedule", positive=True),
     r"\tau": _scalar("tau", "temperature of the sigmoid schedule", positive=True),
     r"\ell": _scalar("ell", "left end of the logistic curve's piece", real=True),
+    "d": _scalar("d", "number of components", integer=True, positive=True),
+    "i": _scalar("i", "number of a component", integer=True, positive=True),
+    r"\mu": _scalar("mu", "a mean", real=True),
+    r"\sigma": _scalar("sigma", "a standard deviation", positive=True),
+    r"\phi": _scalar("phi", "an angle", real=True),
+    "x": _scalar("x", "any real number, where there are no steps", real=True),
     "y": _scalar("y", "any real number", real=True),
     "z": _scalar("z", "any real number; in a sampler, standard Gaussian noise", real=True),
     r"\theta": _scalar("theta", "the weights of a network"),
-    "r": _scalar("r", "right end of the logistic curve's piece", real=True),
+    "r": _scalar("r", "right end of the logistic curve's piece; a radius", real=True),
+    "m": _scalar("m", "mean of Gaussian data", real=True),
+    "c": _scalar("c", "standard deviation of Gaussian data, or of one component of the data", positive=True),
+    "k": _scalar("k", "number of a data point or of a component", integer=True, positive=True),
+    "j": _scalar("j", "number of a data point, of a component, or of a layer of a flow", integer=True, positive=True),
+    "K": _scalar("K", "how many data points or components there are", integer=True, positive=True),
+    "A": _scalar("A", "the bound's term for the prior", real=True),
+    "C": _scalar("C", "the bound's term for the reconstruction", real=True),
+    "R": _scalar("R", "bits per component", real=True),
     r"\pi": Name("3.14159...", "scalar", pi),
     r"\infty": Name("infinity", "scalar", oo),
 }
@@ -82,10 +114,21 @@ FUNCTIONS: dict[str, Name] = {
     r"\tilde\mu": _function("mutilde", "mean of x_{t-1} when x_t and x_0 are both known"),
     r"D_{\mathrm{KL}}": _function("KL", "Kullback-Leibler divergence of the first density from the second"),
     r"L_{\mathrm{simple}}": _function("L_simple", "the simplified loss"),
-    "f": _function("f", "curve of the cosine schedule"),
+    "f": _function("f", "curve of the cosine schedule; a predictor, any function of x_t"),
+    r"\min": Name("the smaller of two numbers", "function", Min),
+    "H": _function("H", "entropy of a density"),
+    r"\det": _function("det", "determinant of a matrix", positive=True),
+    r"\operatorname{tr}": _function("tr", "trace of a matrix", real=True),
+    r"\Phi": _function("Phi", "distribution function of the standard Gaussian"),
     "g": _function("g", "logistic function 1 / (1 + exp(-z))"),
 }
 """Names that take arguments."""
+
+MATRICES: dict[str, Name] = {
+    r"\boldsymbol\mu": _matrix("boldmu", "mean vector of the Gaussian of this number"),
+    r"\Sigma": _matrix("Sigma", "covariance matrix of the Gaussian of this number"),
+}
+"""Vectors and matrices, which carry a number and whose products must keep their order."""
 
 
 def symbol(name: str) -> Expr:
@@ -101,3 +144,8 @@ def family(name: str) -> IndexedBase:
 def function(name: str) -> type[Function]:
     """The SymPy function of a name that takes arguments."""
     return FUNCTIONS[name].sympy
+
+
+def matrix(name: str, number: int) -> Expr:
+    """The SymPy symbol of a numbered vector or matrix: `matrix(r"\\Sigma", 1)`."""
+    return Symbol(f"{MATRICES[name].sympy}_{number}", commutative=False)

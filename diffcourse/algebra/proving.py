@@ -142,7 +142,8 @@ def conditional(relation: Relation, of: Expr, given: Expr) -> tuple[Expr, Expr]:
 
 def standard_noise(relation: Relation, noise: Expr) -> None:
     """Require noise ~ N(0, I)."""
-    require(relation.ops == ("~",) and relation.lhs == noise, f"the law is one of {relation.lhs}, not of {noise}")
+    require(relation.ops == ("~",), f"{' '.join(relation.ops)} says nothing about a law")
+    require(relation.lhs == noise, f"the law is one of {relation.lhs}, not of {noise}")
     mean, variance = normal(relation.rhs)
     require_equal(mean, 0, "the noise's mean and 0")
     require_equal(variance, 1, "the noise's variance and 1")

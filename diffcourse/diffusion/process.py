@@ -36,7 +36,7 @@ def q_step(schedule: Schedule, x_before: Tensor, t: Time, eps: Tensor) -> Tensor
 
 
 def q_step_moments(schedule: Schedule, x_before: Tensor, t: Time) -> Gaussian:
-    """Mean and variance of q(x_t | x_{t-1}), t in 1..T (the book's eq-forward-kernel)."""
+    """Mean and variance of q(x_t | x_{t-1}), t in 1..T (the book's eq-forward-kernel, a factor of eq-erratum-joint)."""
     beta = schedule.beta(t)
     return Gaussian(expand((1 - beta).sqrt(), x_before) * x_before, expand(beta, x_before))
 
@@ -53,7 +53,7 @@ def q_jump(schedule: Schedule, x_s: Tensor, s: Time, t: Time) -> Gaussian:
 def q_moments(schedule: Schedule, x0: Tensor, t: Time) -> Gaussian:
     """Mean and variance of q(x_t | x_0), t in 0..T.
 
-    The book's eq-closed-form; eq-toy-moments for a constant beta, eq-induction-variance, eq-limit for large T.
+    The book's eq-closed-form; eq-toy-moments for a constant beta, eq-induction-variance, eq-limit for large T; eq-normaliser.
     """
     alpha_bar = schedule.alpha_bar(t)
     return Gaussian(expand(alpha_bar.sqrt(), x0) * x0, expand(1 - alpha_bar, x0))
@@ -66,7 +66,10 @@ def q_sample(schedule: Schedule, x0: Tensor, t: Time, eps: Tensor) -> Tensor:
 
 
 def q_variance(schedule: Schedule, t: Time, data_variance: float | Tensor = 1.0) -> Tensor:
-    """Var[x_t] when each component of the data has the given variance; float64 (the book's eq-variance)."""
+    """Var[x_t] when each component of the data has the given variance; float64.
+
+    The book's eq-variance, and eq-component-variance for one component of a mixture.
+    """
     alpha_bar = schedule.alpha_bar(t)
     return alpha_bar * data_variance + (1 - alpha_bar)
 
@@ -74,8 +77,10 @@ def q_variance(schedule: Schedule, t: Time, data_variance: float | Tensor = 1.0)
 def q_posterior(schedule: Schedule, x0: Tensor, xt: Tensor, t: Time, s: Time | None = None) -> Gaussian:
     """Mean and variance of q(x_s | x_t, x_0) for any s < t; s is t - 1 when left out.
 
-    Ho et al. (2020), equations 6 and 7, written with the jump q(x_t | x_s) in place of the single step; for s = t - 1 the
-    variance is the book's eq-sigma.
+    Ho et al. (2020), equations 6 and 7, written with the jump q(x_t | x_s) in place of the single step. For s = t - 1 this
+    is the book's eq-posterior, with the mean eq-posterior-mean (eq-posterior-mean-eps and eq-posterior-mean-v in other
+    words) and the variance eq-beta-tilde (eq-posterior-precision, eq-beta-tilde-ratio), derived from eq-bayes-x0 by way of
+    eq-posterior-exponent; also eq-erratum-share, eq-erratum-unit and, over a whole path, eq-erratum-backwards.
     """
     s = t - 1 if s is None else s
     bar_t, bar_s = schedule.alpha_bar(t), schedule.alpha_bar(s)
@@ -99,26 +104,35 @@ def predict_eps(schedule: Schedule, xt: Tensor, t: Time, x0: Tensor) -> Tensor:
     return (xt - expand(alpha_bar.sqrt(), xt) * x0) / expand((1 - alpha_bar).sqrt(), xt)
 
 
+def predict_mean(schedule: Schedule, xt: Tensor, t: Time, eps: Tensor) -> Tensor:
+    """The mean of the reverse step that eps implies, t in 1..T: the book's eq-mu-theta, whose errors eq-mean-gap counts."""
+    alpha, beta = schedule.alpha(t), schedule.beta(t)
+    return (xt - expand(beta / (1 - schedule.alpha_bar(t)).sqrt(), xt) * eps) / expand(alpha.sqrt(), xt)
+
+
 def velocity(schedule: Schedule, x0: Tensor, t: Time, eps: Tensor) -> Tensor:
-    """v = sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0: Salimans and Ho (2022), section 4."""
+    """v = sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0: Salimans and Ho (2022), section 4; the book's eq-velocity."""
     alpha_bar = schedule.alpha_bar(t)
     return expand(alpha_bar.sqrt(), x0) * eps - expand((1 - alpha_bar).sqrt(), x0) * x0
 
 
 def x0_from_v(schedule: Schedule, xt: Tensor, t: Time, v: Tensor) -> Tensor:
-    """x_0 = sqrt(alpha_bar_t) x_t - sqrt(1 - alpha_bar_t) v. Well conditioned at every t, unlike `predict_x0`."""
+    """x_0 = sqrt(alpha_bar_t) x_t - sqrt(1 - alpha_bar_t) v, the book's eq-x0-from-v. Well conditioned, unlike `predict_x0`."""
     alpha_bar = schedule.alpha_bar(t)
     return expand(alpha_bar.sqrt(), xt) * xt - expand((1 - alpha_bar).sqrt(), xt) * v
 
 
 def eps_from_v(schedule: Schedule, xt: Tensor, t: Time, v: Tensor) -> Tensor:
-    """eps = sqrt(1 - alpha_bar_t) x_t + sqrt(alpha_bar_t) v."""
+    """eps = sqrt(1 - alpha_bar_t) x_t + sqrt(alpha_bar_t) v, the book's eq-eps-from-v."""
     alpha_bar = schedule.alpha_bar(t)
     return expand((1 - alpha_bar).sqrt(), xt) * xt + expand(alpha_bar.sqrt(), xt) * v
 
 
 def score(schedule: Schedule, t: Time, eps: Tensor) -> Tensor:
-    """The gradient of log q(x_t | x_0) with respect to x_t, -eps / sqrt(1 - alpha_bar_t)."""
+    """The gradient of log q(x_t | x_0) with respect to x_t, -eps / sqrt(1 - alpha_bar_t).
+
+    With E[eps | x_t] in place of eps it is the gradient of log q(x_t): the book's eq-score-noise.
+    """
     return -eps / expand((1 - schedule.alpha_bar(t)).sqrt(), eps)
 
 

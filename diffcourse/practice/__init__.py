@@ -5,10 +5,13 @@ In a sheet, `practice.check("q-sample", q_sample)` judges an answer, and `practi
 
 from typing import Any
 
-from diffcourse.practice import forward_process
+from diffcourse.practice import elbo, errata, forward_process, gaussians, reverse_process, simplified_loss
 from diffcourse.practice.check import Exercise, Hints, Mistake, NotAttempted
 
-EXERCISES: dict[str, Exercise] = {exercise.name: exercise for exercise in forward_process.EXERCISES}
+SHEETS = (gaussians, forward_process, reverse_process, elbo, simplified_loss, errata)
+"""The modules of the sheets, in the order of the book."""
+
+EXERCISES: dict[str, Exercise] = {exercise.name: exercise for sheet in SHEETS for exercise in sheet.EXERCISES}
 """Every exercise with a check, by its name."""
 
 __all__ = ["EXERCISES", "Exercise", "Hints", "Mistake", "NotAttempted", "check", "hints"]

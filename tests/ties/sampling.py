@@ -43,16 +43,11 @@ def by_formula(label: str, times: list[int], sigma: Callable[[int, int], float])
 
 def ddpm_step() -> Pairs:
     times = [7, 6, 5, 4, 3, 2, 1, 0]
-    tilde = {n: number(rhs("eq-sigma"), t=n) for n in times[:-1]}
+    tilde = {n: number(rhs("eq-beta-tilde"), t=n) for n in times[:-1]}
     by_tilde = by_formula("eq-ddpm-step", times, lambda n, s: math.sqrt(tilde[n]))
     by_beta = by_formula("eq-ddpm-step", times, lambda n, s: math.sqrt(BETA[n - 1]) if s else 0.0)  # no noise in the last step
     yield from zip(by_tilde, map(tensor, walk(sample.sample_ddpm)))
     yield from zip(by_beta, map(tensor, walk(sample.sample_ddpm, sigma="beta")))
-
-
-def noise_of_a_step() -> Pairs:
-    x = tensor(X[3])
-    yield from ((number(rhs("eq-sigma"), t=n), process.q_posterior(SOME, x, x, n).variance) for n in (1, 5))
 
 
 def ddim_step() -> Pairs:
@@ -69,6 +64,5 @@ def ddim_step() -> Pairs:
 TIES: Ties = {
     "eq-predict-x0": guess_of_x0,
     "eq-ddpm-step": ddpm_step,
-    "eq-sigma": noise_of_a_step,
     "eq-ddim-step": ddim_step,
 }

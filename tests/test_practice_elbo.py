@@ -1,0 +1,223 @@
+"""The exercises of chapter 9: right answers in other forms pass, wrong ones are told what is wrong, nothing raises."""
+
+import math
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sympy as sp
+import torch
+from torch import Tensor
+
+from diffcourse.algebra.latex import read
+from diffcourse.diffusion import bound
+from diffcourse.diffusion.schedule import Schedule
+from diffcourse.practice import elbo
+from diffcourse.practice.check import Hints
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+from plain_markdown import Page  # noqa: E402
+
+SHEET = "solutions/09-elbo.md"
+EXERCISES = {exercise.name: exercise for exercise in elbo.EXERCISES}
+r, bar_1, bar_T = sp.symbols("r alpha_bar_1 alpha_bar_T")  # without assumptions: names alone must do
+
+
+def outcome(name: str, *answers: Any) -> str:
+    return " ".join(EXERCISES[name].outcome(*answers).split())
+
+
+def code_cells(page: Page) -> list[str]:
+    return [cell.source for cell, _ in page.cells() if cell.cell_type == "code"]
+
+
+def run(page: Page) -> list[str]:
+    """Run all code of the sheet and return what its checks say."""
+    namespace: dict[str, Any] = {}
+    said: list[str] = []
+    for source in code_cells(page):
+        if match := re.fullmatch(r'practice\.check\("([\w-]+)", (\w+)\)', source.strip()):
+            said.append(outcome(match[1], namespace[match[2]]))
+        elif not source.strip().startswith("practice.hints"):
+            exec(compile(source, "<cell>", "exec"), namespace)
+    return said
+
+
+@pytest.fixture(scope="module")
+def sheet() -> Page:
+    return Page.read(ROOT, SHEET)
+
+
+def solution_lines(sheet: Page) -> set[str]:
+    """What the generator cuts out of the code, without the names on the left of an assignment."""
+    stubs = "\n".join(code_cells(sheet.solved(keep=False)))
+    cut = (line.strip() for source in code_cells(sheet.solved(keep=True)) for line in source.splitlines())
+    sides = {re.sub(r"^(return|[\w, ]+ =) ", "", line) for line in cut if line and line not in stubs}
+    return {side for side in sides if len(side) > 8}
+
+
+# The sheet
+
+
+def test_every_solution_in_the_sheet_passes(sheet: Page) -> None:
+    said = run(sheet.solved(keep=True))
+    assert len(said) == len(EXERCISES)
+    assert [line for line in said if not line.startswith("✓")] == []
+
+
+def test_a_sheet_without_answers_runs_and_nothing_is_attempted(sheet: Page) -> None:
+    assert run(sheet.solved(keep=False)) == [f"○ {name}: not attempted yet" for name in EXERCISES]
+
+
+def test_every_exercise_is_checked_once_and_has_its_hints(sheet: Page) -> None:
+    code = "\n".join(code_cells(sheet.solved(keep=True)))
+    assert re.findall(r'practice\.check\("([^"]+)"', code) == list(EXERCISES)
+    assert re.findall(r'practice\.hints\("([^"]+)"', code) == list(EXERCISES)
+
+
+def test_every_formula_in_the_sheet_is_understood() -> None:
+    text = re.sub(r"^```.*?^```$", "", (ROOT / SHEET).read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    assert "$$" not in text
+    for formula in re.findall(r"\$([^$]+)\$", text):
+        relation = re.search("[=<>]", re.sub(r"_\{[^}]*\}", "", formula))
+        read(formula if relation else f"{formula} = 0")
+
+
+# Answers
+
+
+def nats(half: float = 0.5, sign: float = -1, pool: Callable[[Tensor], Tensor] = lambda x: x.flatten(1).sum(1)) -> Callable:
+    def answer(schedule: Schedule, x0: Tensor) -> Tensor:
+        alpha_bar = schedule.alpha_bar(schedule.T)
+        return pool(half * (alpha_bar * x0**2 - alpha_bar + sign * torch.log(1 - alpha_bar)))
+
+    return answer
+
+
+def backwards(schedule: Schedule, x0: Tensor) -> Tensor:
+    bar = schedule.alpha_bar(schedule.T)
+    return 0.5 * ((1 + bar * x0**2) / (1 - bar) - 1 + torch.log(1 - bar)).flatten(1).sum(1)
+
+
+def levels(cut_tails: bool = False, gaps: int = 255, log: bool = False) -> Callable:
+    def answer(mean: float, std: float) -> Tensor:
+        edges = torch.linspace(-1 - 1 / gaps, 1 + 1 / gaps, 257, dtype=torch.float64)
+        if not cut_tails:
+            edges[0], edges[-1] = -math.inf, math.inf
+        p = torch.special.ndtr((edges - mean) / std).diff()
+        return p.log() if log else p
+
+    return answer
+
+
+def rate(a: float = 1, c: float = 1, pool: Callable = lambda b: b.sum(1), unit: float = math.log(2)) -> Callable:
+    return lambda prior, b, rec, x0: (a * prior + pool(b) + c * rec) / x0[0].numel() / unit
+
+
+RIGHT = [
+    ("wrong-variance", sp.log(r) / 2 + (1 - r) / (2 * r)),
+    ("wrong-variance", (1 / r - 1 - sp.log(1 / r)) / 2),
+    ("unit-sum", (sp.log(1 - bar_T) - sp.log(1 - bar_1)) / 2),
+    ("unit-sum", sp.log(sp.sqrt((1 - bar_T) / (1 - bar_1)))),
+    ("prior-term", bound.prior_term),
+    ("prior-term", nats()),
+    ("grey-levels", levels()),
+    ("bits", rate()),
+    ("bits", lambda a, b, c, x0: bound.bits_per_dim(bound.Bound(a, b, c).total, x0)),
+    ("first-steps", 0.75),
+]
+
+
+@pytest.mark.parametrize(("name", "answer"), RIGHT)
+def test_right_answers_pass(name: str, answer: Any) -> None:
+    assert outcome(name, answer).startswith(f"✓ {name}: ")
+
+
+WRONG = [
+    ("wrong-variance", (r - sp.log(r) - 1) / 2, "other way round"),
+    ("wrong-variance", sp.log(r) + 1 / r - 1, "half is missing"),
+    ("wrong-variance", (sp.log(r) + 1 / r) / 2, "equal densities"),
+    ("wrong-variance", (-sp.log(r) + 1 / r - 1) / 2, "upside down"),
+    ("wrong-variance", (sp.log(r**2) + 1 / r**2 - 1) / 2, "standard deviations"),
+    ("wrong-variance", sp.log(r) / 2, "only the logarithm"),
+    ("wrong-variance", r, "at r = "),
+    ("unit-sum", sp.log(1 - bar_T) / 2, "begins at t = 2"),
+    ("unit-sum", sp.log((1 - bar_1) / (1 - bar_T)) / 2, "exchanged"),
+    ("unit-sum", sp.log((1 - bar_T) / (1 - bar_1)), "half is missing"),
+    ("unit-sum", sp.log(bar_1 / bar_T) / 2, "not ᾱ itself"),
+    ("prior-term", nats(half=1), "half is missing"),
+    ("prior-term", nats(sign=1), "sign of the logarithm"),
+    ("prior-term", nats(pool=lambda x: x.flatten(1).mean(1)), "mean over the pixels"),
+    ("prior-term", nats(pool=lambda x: x.sum()), "whole batch"),
+    ("prior-term", nats(pool=lambda x: x), "shape"),
+    ("prior-term", backwards, "wrong way round"),
+    ("grey-levels", levels(cut_tails=True), "tails are cut off"),
+    ("grey-levels", levels(log=True), "logarithms"),
+    ("grey-levels", levels(gaps=256, cut_tails=True), "255 gaps"),
+    ("grey-levels", lambda mean, std: levels()(mean, std**2), "standard deviation"),
+    ("bits", rate(unit=1), "these are nats"),
+    ("bits", rate(unit=1 / math.log(2)), "must divide"),
+    ("bits", rate(a=0), "prior's term is missing"),
+    ("bits", rate(c=0), "reconstruction is missing"),
+    ("bits", rate(pool=lambda b: b.mean(1)), "averaged over t"),
+    ("bits", lambda a, b, c, x0: (a + b.sum(1) + c) / x0.numel() / math.log(2), "whole batch"),
+    ("bits", lambda a, b, c, x0: (a + b.sum(1) + c) / math.log(2), "not divided"),
+    ("bits", lambda a, b, c, x0: (a + b.sum(1) + c) / x0[0, 0].numel() / math.log(2), "colours"),
+    ("first-steps", 0.1, "spread evenly"),
+    ("first-steps", 0.25, "other 900"),
+    ("first-steps", 0.5, "too small"),
+    ("first-steps", 0.9, "too large"),
+    ("first-steps", 2, "between 0 and 1"),
+]
+
+
+@pytest.mark.parametrize(("name", "answer", "says"), WRONG)
+def test_wrong_answers_are_told_what_is_wrong(name: str, answer: Any, says: str) -> None:
+    line = outcome(name, answer)
+    assert line.startswith(f"✗ {name}: ") and says in line
+
+
+# Anything else
+
+
+def raises(problem: Exception) -> Callable[..., None]:
+    def function(*arguments: Any) -> None:
+        raise problem
+
+    return function
+
+
+BY_HAND = ("wrong-variance", "unit-sum", "first-steps")
+STUBS = [None, ..., lambda *a: None, lambda *a: ..., raises(NotImplementedError())]
+GARBAGE = [
+    "text", "", object(), [], {}, (1, 2), float("nan"), float("inf"), -1, 1j, sp.nan, sp.Eq(r, 1), sp.Function("f")(r),
+    torch.zeros(3), int, len, raises(ValueError("a\nb")), lambda: 1, lambda *a: "text", lambda *a: [],
+    lambda *a: (1, 2, 3), lambda *a: torch.zeros(0), lambda *a: float("nan"), lambda *a: a,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_stubs_are_not_attempted_yet(name: str) -> None:
+    for stub in STUBS[:2] if name in BY_HAND else STUBS:
+        assert outcome(name, stub) == f"○ {name}: not attempted yet"
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_nothing_makes_a_check_raise(name: str) -> None:
+    for answer in GARBAGE:
+        assert outcome(name, answer).startswith(f"✗ {name}: "), answer
+    assert outcome(name).startswith("✗") and outcome(name, 1, 2).startswith("✗")
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_hints_open_one_by_one(name: str, sheet: Page) -> None:
+    hints = Hints(EXERCISES[name].hints)
+    page = hints._repr_html_()
+    assert len(hints.texts) >= 2
+    assert page.count("<details><summary>Hint ") == page.count("</details>") == len(hints.texts)
+    assert "`" not in page and "$" not in page
+    assert not any(spoiler in text for spoiler in solution_lines(sheet) for text in hints.texts)

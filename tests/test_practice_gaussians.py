@@ -1,0 +1,236 @@
+"""The checks of chapter 2's exercises accept right answers in any form and name the mistake in wrong ones."""
+
+import math
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sympy as sp
+import torch
+from torch import Tensor
+
+from diffcourse import practice
+from diffcourse.algebra.latex import read
+from diffcourse.diffusion import gaussian
+from diffcourse.practice.gaussians import EXERCISES
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+from plain_markdown import Page  # noqa: E402
+from test_practice import GARBAGE, STUBS  # noqa: E402
+
+SHEET = "solutions/02-gaussians.md"
+NAMES = [exercise.name for exercise in EXERCISES]
+y, v, m, s, mu = sp.symbols("y v m s mu")  # without assumptions: names alone must do
+
+
+def outcome(name: str, *answers: Any) -> str:
+    """The printed line, unwrapped."""
+    return " ".join(practice.EXERCISES[name].outcome(*answers).split())
+
+
+def code_cells(page: Page) -> list[str]:
+    return [cell.source for cell, _ in page.cells() if cell.cell_type == "code"]
+
+
+def run(page: Page) -> list[str]:
+    """Run all code of a sheet and return what its checks say."""
+    namespace: dict[str, Any] = {}
+    said: list[str] = []
+    for source in code_cells(page):
+        if match := re.fullmatch(r'practice\.check\("([\w-]+)", (\w+)\)', source.strip()):
+            said.append(outcome(match[1], namespace[match[2]]))
+        else:
+            exec(compile(source, "<cell>", "exec"), namespace)
+    return said
+
+
+@pytest.fixture(scope="module")
+def sheet() -> Page:
+    return Page.read(ROOT, SHEET)
+
+
+def test_every_solution_in_the_sheet_passes(sheet: Page) -> None:
+    said = run(sheet.solved(keep=True))
+    assert len(said) == len(NAMES)
+    assert [line for line in said if not line.startswith("✓")] == []
+
+
+def test_a_sheet_without_answers_runs_and_nothing_is_attempted(sheet: Page) -> None:
+    assert run(sheet.solved(keep=False)) == [f"○ {name}: not attempted yet" for name in NAMES]
+
+
+def test_every_exercise_is_checked_once_and_has_its_hints(sheet: Page) -> None:
+    code = "\n".join(code_cells(sheet.solved(keep=True)))
+    assert re.findall(r'practice\.check\("([^"]+)"', code) == NAMES
+    assert re.findall(r'practice\.hints\("([^"]+)"', code) == NAMES
+    assert set(NAMES) <= set(practice.EXERCISES)
+
+
+def test_every_formula_in_the_sheet_is_understood() -> None:
+    text = re.sub(r"^```.*?^```$", "", (ROOT / SHEET).read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    assert "$$" not in text
+    for formula in re.findall(r"\$([^$]+)\$", text):
+        read(formula if re.search("[=<>]", formula) else f"{formula} = 0")
+
+
+def solution_lines(sheet: Page) -> set[str]:
+    """What the generator cuts out of the code, without the names on the left of an assignment."""
+    stubs = "\n".join(code_cells(sheet.solved(keep=False)))
+    cut = (line.strip() for source in code_cells(sheet.solved(keep=True)) for line in source.splitlines())
+    sides = {re.sub(r"^(return|[\w, ]+ =) ", "", line) for line in cut if line and line not in stubs}
+    return {side for side in sides if len(side) > 8}
+
+
+def log_q(x: Tensor, mean: float, variance: float) -> Tensor:
+    return gaussian.log_density(x, mean, variance)
+
+
+def one_by_one(means: Tensor, variances: Tensor) -> tuple[Tensor, Tensor]:
+    here = gaussian.Gaussian(means[0], variances[0])
+    for mean, variance in zip(means[1:], variances[1:]):
+        here, _ = gaussian.product(*here, mean, variance)
+    return here
+
+
+def combined(mean: Callable, variance: Callable) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """An answer with these rules, each of (means, variances, precisions)."""
+    return lambda means, variances: (mean(means, variances, 1 / variances), variance(means, variances, 1 / variances))
+
+
+def good_mean(means: Tensor, variances: Tensor, precisions: Tensor) -> Tensor:
+    return (means * precisions).sum(0) / precisions.sum(0)
+
+
+def good_variance(means: Tensor, variances: Tensor, precisions: Tensor) -> Tensor:
+    return 1 / precisions.sum(0)
+
+
+def summed(each: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """An answer to the images' divergence with this contribution of each component."""
+    return lambda mean, log_variance: each(mean, log_variance).sum((1, 2, 3))
+
+
+def part(mean: Tensor, log_variance: Tensor) -> Tensor:
+    return gaussian.kl_gaussians(mean, log_variance.exp(), 0.0, 1.0)
+
+
+RIGHT = [
+    ("shrinkage", y - y * v / (1 + v)),
+    ("shrinkage", y / v / (1 + 1 / v)),
+    ("both-ways", (v + 1 / v - 2 + m**2 * (1 + 1 / v)) / 2),
+    ("both-ways", sp.log(sp.sqrt(v)) + (1 + m**2) / (2 * v) - sp.log(v) / 2 + (v + m**2) / 2 - 1),
+    ("wrong-centre", s + m**2 - 2 * m * mu + mu**2),
+    ("log-normal", lambda y, mean, variance: torch.distributions.LogNormal(mean, variance**0.5).log_prob(y)),
+    ("combine", one_by_one),
+    ("combine", lambda means, variances: list(one_by_one(means, variances))),
+    ("kl-images", summed(part)),
+    ("far-out", 111),
+    ("far-out", sp.sqrt(12288)),
+]
+
+shrunk, there, back = y / (1 + v), sp.log(v) / 2 + (1 + m**2) / (2 * v) - sp.Rational(1, 2), -sp.log(v) / 2 + (v + m**2) / 2 - sp.Rational(1, 2)
+WRONG = [
+    ("shrinkage", y, "reading alone"),
+    ("shrinkage", y / 2, "plain average"),
+    ("shrinkage", v * y / (1 + v), "weights are exchanged"),
+    ("shrinkage", y / (1 + v**2), "squared"),
+    ("shrinkage", y / (1 + sp.sqrt(v)), "standard deviations"),
+    ("shrinkage", 1 / (1 + v), "multiply it by what it weighs"),
+    ("shrinkage", v / (1 + v), "not the mean"),
+    ("shrinkage", y - v, "at y = 3/4, v = 2/5 your answer is off by"),
+    ("both-ways", there, "one direction"),
+    ("both-ways", back, "the other direction is still to be added"),
+    ("both-ways", there - back, "difference"),
+    ("both-ways", (there + back) / 2, "average"),
+    ("both-ways", 2 * there, "twice one direction"),
+    ("both-ways", 2 * back, "this time"),
+    ("both-ways", there + back + 1, "halves"),
+    ("both-ways", there + back + sp.log(v), "sign turned"),
+    ("wrong-centre", s, "right centre"),
+    ("wrong-centre", s + m - mu, "enters squared"),
+    ("wrong-centre", s - (m - mu) ** 2, "sign is wrong"),
+    ("wrong-centre", sp.sqrt(s + (m - mu) ** 2), "standard deviation"),
+    ("wrong-centre", (m - mu) ** 2, "scatter as well"),
+    ("wrong-centre", s**2 + (m - mu) ** 2, "variance already"),
+    ("wrong-centre", (s + (m - mu) ** 2) / 2, "half of it"),
+    ("wrong-centre", 2 * (s + (m - mu) ** 2), "twice as much"),
+    ("log-normal", lambda y, mean, variance: log_q(y.log(), mean, variance), "slope of the exponential is missing"),
+    ("log-normal", lambda y, mean, variance: log_q(y.log(), mean, variance) + y.log(), "wrong sign"),
+    ("log-normal", lambda y, mean, variance: log_q(y.log(), mean, variance).exp() / y, "ask for its logarithm"),
+    ("log-normal", lambda y, mean, variance: log_q(y, mean, variance), "at y itself"),
+    ("log-normal", lambda y, mean, variance: log_q(y.exp(), mean, variance) - y, "wrong direction"),
+    ("log-normal", lambda y, mean, variance: log_q(y.log(), mean, variance) / y, "divided by the slope"),
+    ("log-normal", lambda y, mean, variance: log_q(y.log(), mean, variance**2) - y.log(), "used as a standard deviation"),
+    ("log-normal", lambda y, mean, variance: log_q(y.log(), mean, variance) - 2 * y.log(), "your result is off by"),
+    ("combine", combined(good_mean, lambda mu, v, w: v.sum(0)), "do not add up"),
+    ("combine", combined(good_mean, lambda mu, v, w: w.sum(0)), "this is the precision"),
+    ("combine", combined(good_mean, lambda mu, v, w: v.mean(0)), "average variance"),
+    ("combine", combined(good_mean, lambda mu, v, w: v.mean(0) / len(v)), "equally good"),
+    ("combine", combined(good_mean, lambda mu, v, w: w.sum(0).rsqrt()), "standard deviation"),
+    ("combine", combined(good_mean, lambda mu, v, w: mu.var(0)), "lie apart"),
+    ("combine", combined(good_mean, lambda mu, v, w: 1 / w.sum(-1)), "axis is wrong"),
+    ("combine", combined(lambda mu, v, w: mu.mean(0), good_variance), "plain average"),
+    ("combine", combined(lambda mu, v, w: (mu * v).sum(0) / v.sum(0), good_variance), "worst reading"),
+    ("combine", combined(lambda mu, v, w: (mu * w.sqrt()).sum(0) / w.sqrt().sum(0), good_variance), "one over the standard deviations"),
+    ("combine", combined(lambda mu, v, w: (mu * w).sum(0), good_variance), "not been divided"),
+    ("combine", combined(lambda mu, v, w: (mu * w).sum(-1) / w.sum(-1), good_variance), "axis is wrong"),
+    ("combine", lambda means, variances: means.mean(0), "return two tensors"),
+    ("kl-images", lambda mean, lv: part(mean, lv).mean((1, 2, 3)), "mean over the components"),
+    ("kl-images", lambda mean, lv: part(mean, lv).sum(), "whole batch"),
+    ("kl-images", lambda mean, lv: summed(part)(mean, lv).mean(), "mean over the batch"),
+    ("kl-images", summed(lambda mean, lv: -part(mean, lv)), "sign is turned"),
+    ("kl-images", summed(lambda mean, lv: 2 * part(mean, lv)), "factor 1/2"),
+    ("kl-images", summed(lambda mean, lv: gaussian.kl_gaussians(0.0, 1.0, mean, lv.exp())), "other direction"),
+    ("kl-images", summed(lambda mean, lv: part(mean, 2 * lv)), "standard deviation"),
+    ("kl-images", summed(lambda mean, lv: (mean**2 - 1) / 2), "where the variance belongs"),
+    ("kl-images", summed(lambda mean, lv: part(mean, lv) + 0.5), "the 1 is missing"),
+    ("kl-images", lambda mean, lv: part(mean, lv).sum(-1), "everything but the batch"),
+    ("far-out", 0, "at the peak"),
+    ("far-out", 1, "single component"),
+    ("far-out", 12288, "squared distance"),
+    ("far-out", 64, "three colours"),
+    ("far-out", 50, "too small"),
+    ("far-out", 500, "too large"),
+    ("far-out", -3, "not negative"),
+]
+
+
+@pytest.mark.parametrize(("name", "answer"), RIGHT)
+def test_right_answers_in_other_forms(name: str, answer: Any) -> None:
+    line = outcome(name, answer)
+    assert line.startswith("✓")
+    assert "twelve digits" not in line
+
+
+@pytest.mark.parametrize(("name", "answer", "fragment"), WRONG)
+def test_wrong_answers_are_told_what_is_wrong(name: str, answer: Any, fragment: str, sheet: Page) -> None:
+    line = outcome(name, answer)
+    assert line.startswith("✗")
+    assert fragment in line
+    assert [spoiler for spoiler in solution_lines(sheet) | {f"{math.sqrt(12288):.1f}", "12288"} if spoiler in line] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stubs_are_not_attempted_yet(name: str) -> None:
+    in_code = name in ("log-normal", "combine", "kl-images")
+    for stub in STUBS if in_code else STUBS[:2]:
+        assert outcome(name, stub) == f"○ {name}: not attempted yet"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_makes_a_check_raise(name: str) -> None:
+    for answer in GARBAGE:
+        assert outcome(name, answer).startswith(f"✗ {name}: "), answer
+    assert outcome(name).startswith("✗") and outcome(name, 1, 2, 3).startswith("✗")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hints_give_no_solution_away(name: str, sheet: Page) -> None:
+    hints = practice.hints(name)
+    assert len(hints.texts) >= 2
+    assert "$" not in hints._repr_html_()
+    assert not any(spoiler in text for spoiler in solution_lines(sheet) for text in hints.texts)
