@@ -19,7 +19,7 @@ book: $(BOOK)  ## build the book into _build/html
 
 test: $(BOOK)  ## build the book if it is out of date, then run the tests and every notebook
 	$(PY) -m pytest -n 2 tests
-	$(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 120 \
+	OMP_NUM_THREADS=1 $(PY) -m pytest -p no:cacheprovider --nbval-lax --nbval-current-env --nbval-cell-timeout 120 \
 	  --nbval-sanitize-with tests/nbval_sanitize.cfg -n 2 --dist loadscope book exercises solutions
 
 mutate: $(ENV)  ## break every proved formula in many ways, and see whether the proofs and tests notice

@@ -1,5 +1,6 @@
 """A claim: a displayed formula together with its proof and with near misses that the proof must reject."""
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ from diffcourse.algebra.latex import Relation, read
 
 Statement = tuple[Relation, ...]
 Proof = Callable[[Statement], None]
+LINE = 88  # letters that fit a line of output on the page
 
 
 class Refuted(Exception):
@@ -74,4 +76,9 @@ class Claim:
         lines += [f"  ✗ rejected: {miss.mistake}" for miss in self.near_misses]
         if self.implemented_by:
             lines.append(f"  code: {self.implemented_by}")
-        return "\n".join(lines)
+        return "\n".join(wrapped(line) for line in lines)
+
+
+def wrapped(line: str) -> str:
+    """A long line in several that fit a page, indented under the first."""
+    return textwrap.fill(line, LINE, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)

@@ -5,14 +5,13 @@ chapter or of an earlier one: `diffcourse.algebra.reject` shows where the proof,
 """
 
 import re
-import textwrap
 from dataclasses import dataclass
 from typing import Literal
 
 import sympy as sp
 from sympy import Expr, sqrt
 
-from diffcourse.algebra.claim import Claim, ClaimError, NearMiss, Refuted, Statement
+from diffcourse.algebra.claim import Claim, ClaimError, NearMiss, Refuted, Statement, wrapped
 from diffcourse.algebra.forward_process import PROCESS, E, alpha, bar, eps, noises, q, step, t, walk, x
 from diffcourse.algebra.latex import Int, Over, Slope, Span, UnreadableError, read
 from diffcourse.algebra.notation import family, function, symbol
@@ -489,11 +488,6 @@ def rejection(claim: Claim) -> str:
 
 
 # Formulas as plain text
-
-
-def wrapped(line: str) -> str:
-    """A long line in several, indented under the first."""
-    return textwrap.fill(line, 100, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
 _LETTERS = {

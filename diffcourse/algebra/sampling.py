@@ -108,5 +108,6 @@ CLAIMS: tuple[Claim, ...] = (
 IN_TEXT: dict[str, Literal["true", "setting"]] = {
     r"\sigma_t^2 = \tilde\beta_t": "setting",
     r"\sigma_t = 0": "setting",
+    r"\sqrt{\bar\alpha_t}": "setting",
 }
 """See `forward_process.IN_TEXT`."""
