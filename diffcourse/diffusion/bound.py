@@ -97,7 +97,10 @@ def reverse_step(schedule: Schedule, predict_eps: Denoiser, xt: Tensor, t: Time,
 
 
 def prior_term(schedule: Schedule, x0: Tensor) -> Tensor:
-    """A = KL(q(x_T | x_0) || N(0, I)), [B], for x0 [B, ...]: the book's eq-term-a. Nothing in it is learned."""
+    """A = KL(q(x_T | x_0) || N(0, I)), [B], for x0 [B, ...]: the book's eq-term-a.
+
+    Nothing in it is learned. For Gaussian data its average is the book's eq-exact-a.
+    """
     mean, variance = q_moments(schedule, x0, schedule.T)
     return _per_example(kl_gaussians(mean, variance, 0.0, 1.0))
 
@@ -186,6 +189,8 @@ def variational_bound(
     decoder: Decoder = "gaussian",
 ) -> Bound:
     """All terms, with one draw of the noise for each t: an unbiased estimate of the book's eq-bound-abc.
+
+    For Gaussian data and the best network its average is the book's eq-exact-bound.
 
     Takes T network calls on the whole batch x0, [B, ...].
     """
