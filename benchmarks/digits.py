@@ -1,6 +1,6 @@
 """Train on the digits for a few minutes, draw samples, judge them: python benchmarks/digits.py --minutes 3
 
-Writes digits.json beside this file. Everything random follows from --seed; how many steps fit into the minutes does not.
+Writes digits.json beside this file. Everything random follows from --seed, but not how many steps fit into the minutes.
 """
 
 import argparse

@@ -63,7 +63,7 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 2 for bad input, 128 + the number of the signal that ended it."""
     started = time.monotonic()
-    # Read when torch is imported: threads that wait sleep, where they would otherwise burn the cores that others compute on.
+    # Read when torch is imported: threads that wait then sleep; else they burn the cores that others compute on.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = parser().parse_args(arguments)
     try:
@@ -80,19 +80,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> Parser:
     """The options of both commands."""
-    top = Parser("diffcourse", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    layout = argparse.RawDescriptionHelpFormatter  # keeps the lines of the examples
+    top = Parser("diffcourse", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=layout)
     top.add_argument("--version", action="version", version=f"diffcourse {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, help: str, epilog: str) -> argparse.ArgumentParser:
-        return commands.add_parser(
-            name, help=help, description=help, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
+        return commands.add_parser(name, help=help, description=help, epilog=epilog, formatter_class=layout)
 
     train = command("train", "Train a DDPM and write it to a folder.", TRAIN_EXAMPLES)
     train.set_defaults(run=run_train)
     train.add_argument("--data", required=True, help="digits, mnist, fashion, cifar10, or a folder of images")
-    train.add_argument("--root", default="data", help="where mnist, fashion and cifar10 lie or go (default: %(default)s)")
+    train.add_argument("--root", default="data", help="where mnist, fashion, cifar10 lie or go (default: %(default)s)")
     train.add_argument("--download", action="store_true", help="fetch the data set if it is missing")
     train.add_argument("--size", type=int, help="for a folder: crop and resize every image to SIZE x SIZE pixels")
     budget = train.add_mutually_exclusive_group()
@@ -102,7 +101,7 @@ def parser() -> Parser:
     train.add_argument("--learning-rate", type=float, help="the highest (default: by the size of the images)")
     train.add_argument("--schedule", help="linear, cosine or sigmoid (default: by the size of the images)")
     train.add_argument("--T", type=int, default=1000, help="steps of the diffusion (default: %(default)s)")
-    train.add_argument("--width", type=int, help="channels at full resolution, a multiple of 8 (default: by image size)")
+    train.add_argument("--width", type=int, help="channels at full size, a multiple of 8 (default: by image size)")
     train.add_argument("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
     train.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
     train.add_argument("--resume", action="store_true", help="go on with the run in OUT")
@@ -110,7 +109,7 @@ def parser() -> Parser:
 
     sample = command("sample", "Draw images from a trained model.", SAMPLE_EXAMPLES)
     sample.set_defaults(run=run_sample)
-    sample.add_argument("model", metavar="RUN", help="the folder of a run, or a model that comes with diffcourse: digits")
+    sample.add_argument("model", metavar="RUN", help="the folder of a run, or digits, which comes with diffcourse")
     sample.add_argument("--n", type=int, default=64, help="how many images (default: %(default)s)")
     sample.add_argument("--out", required=True, help="a .png for a grid of all images, a .npy for the numbers")
     sample.add_argument("--sampler", default="ddpm", help="ddpm or ddim (default: %(default)s)")
@@ -150,7 +149,8 @@ def run_train(options: argparse.Namespace, started: float, arguments: Sequence[s
     if run.stopped_by is not None:
         print(f"stopped at step {run.step} and saved; go on with: {command} --resume", file=sys.stderr)
         return 128 + run.stopped_by
-    print(f"{run.step} steps in {run.seconds:.0f} s; draw samples with: diffcourse sample {options.out} --out samples.png")
+    sample = shlex.join(["diffcourse", "sample", options.out, "--out", "samples.png"])
+    print(f"{run.step} steps in {run.seconds:.0f} s; draw samples with: {sample}")
     return 0
 
 
@@ -217,8 +217,8 @@ def choose_device(name: str) -> torch.device:
 
 
 def limit_threads(image_shape: tuple[int, int, int]) -> None:
-    """One thread for images of (C, H, W) up to 8x8: two need longer than one, since sharing so little work costs more than
-    the work (benchmarks/README.md)."""
+    """One thread for images of (C, H, W) up to 8x8: two need longer, since sharing so little work costs more than it
+    saves (benchmarks/README.md)."""
     import torch
 
     if max(image_shape[1:]) <= 8:
@@ -241,7 +241,8 @@ def draw(model, n: int, generator: torch.Generator, sampler: str, steps: int | N
             def progress(done: int, calls: int) -> None:
                 bar.update(before + size * done / calls - bar.n)
 
-            drawn.append(unscale(model.sample(size, generator=generator, sampler=sampler, steps=steps, progress=progress)).cpu())
+            x = model.sample(size, generator=generator, sampler=sampler, steps=steps, progress=progress)
+            drawn.append(unscale(x).cpu())
     return torch.cat(drawn)
 
 

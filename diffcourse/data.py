@@ -47,11 +47,12 @@ class ImageData:
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8:
-            raise InputError(f"images have type {self.images.dtype}: give uint8 0..255, or floats to ImageData.from_float")
-        if self.images.ndim != 4 or self.images.shape[1] not in (1, 3):
-            raise InputError(f"images have shape {list(self.images.shape)}: give [N, C, H, W] with one or three channels")
-        if 0 in self.images.shape:
-            raise InputError(f"images have shape {list(self.images.shape)}: give at least one image of at least one pixel")
+            raise InputError(f"images have type {self.images.dtype}: give uint8, or floats to ImageData.from_float")
+        shape = list(self.images.shape)
+        if len(shape) != 4 or shape[1] not in (1, 3):
+            raise InputError(f"images have shape {shape}: give [N, C, H, W] with one or three channels")
+        if 0 in shape:
+            raise InputError(f"images have shape {shape}: give at least one image of at least one pixel")
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
             raise InputError(
                 f"labels have type {self.labels.dtype} and shape {list(self.labels.shape)}: "
@@ -92,14 +93,18 @@ class ImageData:
 
 
 def load(
-    source: str | Path, split: Split = "train", root: str | Path = "data", download: bool = False, size: int | None = None
+    source: str | Path,
+    split: Split = "train",
+    root: str | Path = "data",
+    download: bool = False,
+    size: int | None = None,
 ) -> ImageData:
     """A data set by name, or all images of a folder.
 
     Args:
-        source: "digits" (1,797 handwritten digits of 8x8 pixels, from scikit-learn), "mnist", "fashion", "cifar10" (through
-            torchvision), or the path of a folder. In a folder every image that Pillow can read counts, subfolders
-            included; the first subfolder names the class. The data are grey if every image is grey, else RGB.
+        source: "digits" (1,797 handwritten digits of 8x8 pixels, from scikit-learn), "mnist", "fashion", "cifar10"
+            (through torchvision), or the path of a folder. In a folder every image that Pillow can read counts,
+            subfolders included; the first subfolder names the class. The data are grey if every image is, else RGB.
         split: "train" or "test". A folder has only "train".
         root: where torchvision's files lie or go.
         download: fetch missing files.
@@ -116,7 +121,8 @@ def load(
         return _digits(split) if source == "digits" else _torchvision_set(str(source), split, Path(root), download)
     folder = Path(source)
     if not folder.is_dir():
-        raise InputError(f"unknown data set {str(source)!r}; choose {', '.join(SOURCES)} or an existing folder of images")
+        known = ", ".join(SOURCES)
+        raise InputError(f"unknown data set {str(source)!r}; choose {known} or an existing folder of images")
     if split == "test":
         raise InputError(f"the folder {str(source)!r} has no test split; keep held-out images in another folder")
     return _folder(folder, size)
@@ -141,9 +147,9 @@ _operators: list[torch.library.Library] = []  # kept alive: a library's declarat
 def _torchvision() -> ModuleType:
     """`torchvision.datasets`, also beside a torch that cannot load torchvision's compiled operators.
 
-    torchvision's wheels are linked against CUDA. Beside a CPU-only torch its C++ operators do not load, and the import fails
-    with "operator torchvision::nms does not exist". Data sets need none of them, so declaring the two names that the import
-    looks up is enough. Every use of torchvision in the package comes through here.
+    torchvision's wheels are linked against CUDA. Beside a CPU-only torch its C++ operators do not load, and the import
+    fails with "operator torchvision::nms does not exist". Data sets need none of them, so declaring the two names that
+    the import looks up is enough. Every use of torchvision in the package comes through here.
     """
     try:
         from torchvision import datasets
@@ -166,7 +172,9 @@ def _torchvision_set(source: str, split: Split, root: Path, download: bool) -> I
         found = dataset(root, train=split == "train", download=download)
     except OSError as error:
         if download:
-            raise InputError(f"cannot download {source} into {str(root)!r} ({error}): check the network and the disk") from None
+            raise InputError(
+                f"cannot download {source} into {str(root)!r} ({error}): check the network and the disk"
+            ) from None
         raise InputError(f"cannot read {source} in {str(root)!r} ({error}): {remedy}") from None
     except (RuntimeError, ValueError, AssertionError, LookupError, EOFError, pickle.UnpicklingError) as error:
         if "not found" in str(error):  # said of missing files, and of CIFAR-10's with a wrong checksum
@@ -195,7 +203,7 @@ def _folder(folder: Path, size: int | None) -> ImageData:
         if path.suffix.lower() in readable and not path.name.startswith(".") and path.is_file()
     )
     if not paths:
-        raise InputError(f"no image in the folder {str(folder)!r}: put PNG or JPEG files there, in one subfolder per class")
+        raise InputError(f"no image in the folder {str(folder)!r}: put PNG or JPEG files there, a subfolder per class")
     pictures = []
     for path in tqdm(paths, desc="reading images", leave=False, delay=2):
         picture = _picture(path, size)
@@ -228,7 +236,7 @@ def _picture(path: Path, size: int | None):
         reason = "it is cut short or no image" if "identify" in str(error) else error
         raise InputError(f"cannot read the image {str(path)!r} ({reason}): repair or remove the file") from None
     if picture.mode.startswith(("I", "F")):
-        raise InputError(f"{str(path)!r} has pixels of mode {picture.mode}, more than 8 bits: convert it to 8-bit grey or RGB")
+        raise InputError(f"{str(path)!r} has pixels of mode {picture.mode}, not 8 bits: save it as 8-bit grey or RGB")
     mode = "L" if picture.mode in ("1", "L", "LA") else "RGB"
     if picture.has_transparency_data:
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))

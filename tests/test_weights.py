@@ -56,8 +56,8 @@ def test_the_card_says_which_data_were_used():
 def test_shipped_digits_convince():
     """Samples of the shipped weights look real to the classifier, show all ten digits, and are no copies.
 
-    250 samples of few-step sampling, to be quick; the card holds the figures of all steps. For a share of 0.95, 250 samples
-    have a standard error of 0.014.
+    250 samples of few-step sampling, to be quick; the card holds the figures of all steps. For a share of 0.95, 250
+    samples have a standard error of 0.014.
     """
     samples = cli.draw(weights.load("digits"), 250, torch.Generator().manual_seed(1), "ddpm", 60)
     report = evaluate(samples, load("digits"), load("digits", "test"))
@@ -70,8 +70,8 @@ def test_shipped_digits_convince():
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    config = DDPMConfig(T=5, base_width=8)
-    train(DDPM(config), load("digits"), TrainConfig(steps=2, batch=4), tmp_path / "run", progress=False, command="diffcourse train")
+    model, config = DDPM(DDPMConfig(T=5, base_width=8)), TrainConfig(steps=2, batch=4)
+    train(model, load("digits"), config, tmp_path / "run", progress=False, command="diffcourse train")
     return tmp_path / "run"
 
 

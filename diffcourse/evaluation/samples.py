@@ -32,14 +32,14 @@ class SampleReport:
     confidence_real: float
     """The same for held-out real images."""
     convincing: float
-    """Share of samples of which the classifier is at least as sure as of all but the oddest 5 % of the real images; real
-    images reach 0.95 by construction."""
+    """Share of samples of which the classifier is at least as sure as of all but the oddest 5 % of the real images;
+    real images reach 0.95 by construction."""
     class_counts: dict[str, int]
     """How often each class was seen."""
     class_distance: float
     """Total variation distance between the shares of the classes in the samples and in the training set, 0 to 1."""
     nearest: float
-    """Median distance from a sample to the nearest training image: root mean square over the pixels, black to white is 1."""
+    """Median distance from a sample to the nearest training image, as measured by `nearest_distance`."""
     nearest_real: float
     """The same for held-out real images."""
     copies: float
@@ -125,7 +125,7 @@ def fit_judge(train: ImageData, limit: int = 5_000) -> Pipeline:
 
 
 def nearest_distance(images: Tensor, among: Tensor) -> Tensor:
-    """Each image's distance to the nearest one of `among`, [N]: root mean square over pixels, in units of black to white.
+    """Each image's distance to the nearest one of `among`, [N]: root mean square over pixels, black to white is 1.
 
     Both are uint8, [N, C, H, W] and [M, C, H, W].
     """

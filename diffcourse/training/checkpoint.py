@@ -18,8 +18,8 @@ FORMAT = "diffcourse checkpoint 1"
 def write_file(path: str | Path, content: bytes) -> None:
     """Write a file in one go: until the new content is safe on the disk, the old file stays what it was.
 
-    The content goes to a second file in the same folder, since only within one file system does `os.replace` swap files in a
-    single step. A process killed on the way leaves at most that second file, which the next write reuses.
+    The content goes to a second file in the same folder, since only within one file system does `os.replace` swap files
+    in a single step. A process killed on the way leaves at most that second file, which the next write reuses.
 
     Raises:
         InputError: if the folder is missing, the disk is full, or writing is not allowed.
@@ -73,7 +73,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> dict:
             raise InputError(f"{str(path)!r} is damaged: {remedy}")
         state = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
-        raise InputError(f"there is no checkpoint {str(path)!r}: give the folder of a run, or leave out --resume") from None
+        raise InputError(f"there is no checkpoint {str(path)!r}: give a run's folder, or leave out --resume") from None
     except (OSError, zipfile.BadZipFile, RuntimeError, ValueError, EOFError, LookupError, pickle.UnpicklingError):
         raise InputError(f"{str(path)!r} is damaged or no checkpoint: {remedy}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:

@@ -19,7 +19,7 @@ def decay_at(t: int, decay: float) -> float:
 
 
 class EMA:
-    """A shadow copy of a model, whose weights follow the trained ones slowly and so smooth out the noise of single steps.
+    """A shadow copy of a model, whose weights follow the trained ones slowly and so smooth out single steps' noise.
 
     Args:
         model: copied at once; the copy is `self.model`, in eval mode.

@@ -1,7 +1,7 @@
 """Training, to be read from top to bottom: Ho et al. (2020), algorithm 1, with what a real run needs around it.
 
-A run lives in a folder: `checkpoint.pt` (everything that is needed to go on), `log.jsonl` (one line of numbers every few
-steps) and `config.json` (what was trained, on what, with what).
+A run lives in a folder: `checkpoint.pt` (everything that is needed to go on), `log.jsonl` (one line of numbers every
+few steps) and `config.json` (what was trained, on what, with what).
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def train(
 ) -> Run:
     """Train a model in place and return its averaged copy.
 
-    SIGINT (Ctrl-C) and SIGTERM end the run after the current step, with a checkpoint. With a budget of steps, a run that was
-    stopped and resumed ends with the same bits as one that never stopped, on a CPU with the same number of threads.
+    SIGINT (Ctrl-C) and SIGTERM end the run after the current step, with a checkpoint. With a budget of steps, a run
+    that was stopped and resumed ends with the same bits as one that never stopped, on a CPU with as many threads.
 
     Args:
         out: the run's folder; it must not exist or be empty, unless `resume`.
@@ -107,15 +107,15 @@ def train(
         command: how the run was started, for config.json.
 
     Raises:
-        InputError: if model and data do not fit, the folder is taken, the checkpoint belongs to another run, the loss is no
-            longer finite, or the disk is full.
+        InputError: if model and data do not fit, the folder is taken, the checkpoint belongs to another run, the loss
+            is no longer finite, or the disk is full.
     """
     out, device = Path(out), torch.device(device)
     started = time.monotonic() if started is None else started
     if data.image_shape != model.image_shape:
-        raise InputError(f"the model makes images of shape {model.image_shape}, the data have {data.image_shape} (C, H, W)")
+        raise InputError(f"the model makes images of (C, H, W) = {model.image_shape}, the data have {data.image_shape}")
     if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{str(out)!r} exists already: choose another folder, or go on with that run by --resume (resume=True)")
+        raise InputError(f"{str(out)!r} exists already: choose another folder, or go on with --resume (resume=True)")
 
     torch.manual_seed(config.seed)  # for dropout; everything else draws from the generator
     generator = torch.Generator(device).manual_seed(config.seed)
@@ -188,9 +188,10 @@ def train(
         loss, norm = torch.stack(losses).cpu(), torch.stack(norms).cpu()
         wrong = (~(loss.isfinite() & norm.isfinite())).nonzero()
         if len(wrong):
+            first = step - len(losses) + int(wrong[0]) + 1
             raise InputError(
-                f"the loss or its gradient is not finite at step {step - len(losses) + int(wrong[0]) + 1}: the last good "
-                f"checkpoint is {str(out / 'checkpoint.pt')!r} at step {last_saved}; resume it with a lower learning rate"
+                f"the loss or its gradient is not finite at step {first}: the last good checkpoint is "
+                f"{str(out / 'checkpoint.pt')!r} at step {last_saved}; resume it with a lower learning rate"
             )
         now = time.monotonic()
         line = {
@@ -202,13 +203,15 @@ def train(
             "images_per_second": round(len(losses) * config.batch / (now - last_time), 1),
         }
         _append(out / "log.jsonl", json.dumps(line) + "\n")
-        bar.set_postfix_str(f"step {step}, loss {line['loss']:.4f}, {line['images_per_second']:.0f} images/s", refresh=False)
+        news = f"step {step}, loss {line['loss']:.4f}, {line['images_per_second']:.0f} images/s"
+        bar.set_postfix_str(news, refresh=False)
         losses.clear(), norms.clear()
         last_time = now
 
+    layout = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
     with (
         _catch_signals() as stop,
-        tqdm(total=100, disable=not progress, desc="training", bar_format="{l_bar}{bar}| {elapsed}<{remaining} {postfix}") as bar,
+        tqdm(total=100, disable=not progress, desc="training", bar_format=layout) as bar,
     ):
         bar.update(min(100, 100 * elapsed_share()))
         while (share := elapsed_share()) < 1 and stop.signal is None:
@@ -240,7 +243,7 @@ def train(
 
 
 def rate_factor(step: int, share: float, warmup_steps: int) -> float:
-    """What the learning rate is multiplied with: a linear rise over the warm-up, a half cosine down to 0 over the budget.
+    """What the learning rate is multiplied with: a linear rise over the warm-up, half a cosine down to 0 at the end.
 
     Args:
         step: 0, 1, ..
@@ -253,8 +256,8 @@ def rate_factor(step: int, share: float, warmup_steps: int) -> float:
 def batch_indices(n: int, batch: int, step: int, seed: int) -> Tensor:
     """Which of n images make up the batch of step 0, 1, ..: int64 [batch].
 
-    All epochs' permutations are thought of as one endless row, and step s takes the places from s batch to (s + 1) batch. Each
-    epoch so shows every image exactly once, and the step alone tells the position: nothing is there to be lost by a resume.
+    All epochs' permutations are thought of as one endless row, and step s takes the places from s batch to
+    (s + 1) batch. So each epoch shows every image exactly once, and the step alone tells the position.
     """
     places = np.arange(step * batch, (step + 1) * batch)
     epochs = range(places[0] // n, places[-1] // n + 1)
@@ -302,8 +305,8 @@ def _check_same(before: dict, now: dict, out: Path) -> None:
     for key, value in now.items():
         if before[key] != value:
             raise InputError(
-                f"{str(out)!r} holds a run with {key} = {before[key]}, not {value}: repeat its command with --resume added, "
-                "or train in another folder"
+                f"{str(out)!r} holds a run with {key} = {before[key]}, not {value}: "
+                "repeat its command with --resume added, or train in another folder"
             )
 
 
@@ -319,7 +322,7 @@ def _append(path: Path, line: str) -> None:
         with open(path, "a") as file:
             file.write(line)
     except OSError as error:
-        raise InputError(f"cannot write {str(path)!r} ({error.strerror}): make room on the disk, then --resume") from None
+        raise InputError(f"cannot write {str(path)!r} ({error.strerror}): make room, then --resume") from None
 
 
 def _cut_log(path: Path, step: int) -> None:

@@ -1,4 +1,4 @@
-"""Small trained models that come with the package, each with a card that says how it was made; and models of your own runs.
+"""Small trained models that come with the package, each with a card that says how it was made; models of your own runs.
 
 A card is a JSON file beside the weights. Its keys: name, data, model (the configuration), parameters, training (the
 configuration), seed, steps, minutes, hardware, versions, command, metrics, sha256.
@@ -35,7 +35,8 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> DDPM:
     """
     if str(name) in names():
         description = card(str(name))
-        return _build(description["model"], _read(str(name), description["sha256"]), f"the weights {str(name)!r}", device)
+        tensors = _read(str(name), description["sha256"])
+        return _build(description["model"], tensors, f"the weights {str(name)!r}", device)
     if not Path(name).is_dir():
         raise InputError(f"unknown model {str(name)!r}; choose {', '.join([*names(), 'the folder of a run'])}")
     state = checkpoint.load(Path(name) / "checkpoint.pt")
