@@ -188,7 +188,7 @@ def defaults_for(image_shape: tuple[int, int, int]) -> tuple[DDPMConfig, float]:
     image = {"channels": channels, "height": height, "width": width}
     side = max(height, width)
     if side <= 8:
-        config, learning_rate = DDPMConfig(**image), 2e-3
+        config, learning_rate = DDPMConfig(**image, schedule="cosine"), 2e-3
     elif side <= 28:
         config, learning_rate = DDPMConfig(**image, base_width=32, multipliers=(1, 2, 2), attention=(2,)), 1e-3
     else:  # a quarter of the channels of Ho et al. (2020), appendix B, made for a GPU
