@@ -1,12 +1,14 @@
 """The U-Net of the DDPM: down, across, up, with skip connections, and told the time.
 
-    x ─ conv ─┬─ blocks ─ down ─┬─ blocks ─ down ─ ... ─ middle ─ ... ─ up ─ blocks ─ up ─ blocks ─ norm ─ conv ─ out
-              └──── skip ───────┴──── skip ────────────────────────────────────┘               │
-                                                                              (concatenated with the skips)
-
 Ronneberger et al. (2015) drew the U for segmentation; Ho et al. (2020), appendix B, added residual blocks, self-attention
 at low resolution and the embedding of t. Shapes in comments are [batch, channels, height, width].
 """
+
+# The whole network:
+#
+#    x ─ conv ─┬─ blocks ─ down ─┬─ blocks ─ down ─ ... ─ middle ─ ... ─ up ─ blocks ─ up ─ blocks ─ norm ─ conv ─ out
+#              └──── skip ───────┴──── skip ────────────────────────────────────┘               │
+#                                                                              (concatenated with the skips)
 
 import math
 from collections.abc import Sequence
