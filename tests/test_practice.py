@@ -1,9 +1,7 @@
 """Every check accepts right answers in any form, names the mistake in wrong ones, and survives everything else."""
 
 import re
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +15,7 @@ from diffcourse.diffusion import process
 from diffcourse.diffusion.schedule import Schedule
 from diffcourse.practice import forward_process
 from diffcourse.practice.check import call
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
-from plain_markdown import Page  # noqa: E402
+from sheets import ROOT, Page, code_cells, outcome, run, solution_lines
 
 SHEET = "solutions/07-forward-process.md"
 NAMES = [exercise.name for exercise in forward_process.EXERCISES]
@@ -28,27 +23,6 @@ NAMES = [exercise.name for exercise in forward_process.EXERCISES]
 beta, bar_s, bar_t = sp.symbols("beta alpha_bar_s alpha_bar_t")  # without assumptions: names alone must do
 kept, noise_s, noise_t = bar_t / bar_s, 1 - bar_s, 1 - bar_t
 root = sp.sqrt
-
-
-def outcome(name: str, *answers: Any) -> str:
-    """The printed line, unwrapped."""
-    return " ".join(practice.EXERCISES[name].outcome(*answers).split())
-
-
-def code_cells(page: Page) -> list[str]:
-    return [cell.source for cell, _ in page.cells() if cell.cell_type == "code"]
-
-
-def run(page: Page) -> list[str]:
-    """Run all code of a sheet and return what its checks say."""
-    namespace: dict[str, Any] = {}
-    said: list[str] = []
-    for source in code_cells(page):
-        if match := re.fullmatch(r'practice\.check\("([\w-]+)", (\w+)\)', source.strip()):
-            said.append(outcome(match[1], namespace[match[2]]))
-        else:
-            exec(compile(source, "<cell>", "exec"), namespace)
-    return said
 
 
 @pytest.fixture(scope="module")
@@ -80,14 +54,6 @@ def test_every_formula_in_the_sheet_is_understood() -> None:
     assert "$$" not in text
     for formula in re.findall(r"\$([^$]+)\$", text):
         read(formula if re.search("[=<>]", formula) else f"{formula} = 0")
-
-
-def solution_lines(sheet: Page) -> set[str]:
-    """What the generator cuts out of the code, without the names on the left of an assignment."""
-    stubs = "\n".join(code_cells(sheet.solved(keep=False)))
-    cut = (line.strip() for source in code_cells(sheet.solved(keep=True)) for line in source.splitlines())
-    sides = {re.sub(r"^(return|[\w, ]+ =) ", "", line) for line in cut if line and line not in stubs}
-    return {side for side in sides if len(side) > 8}
 
 
 # Right answers in other forms

@@ -2,9 +2,7 @@
 
 import math
 import re
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,47 +15,16 @@ from diffcourse.diffusion import bound
 from diffcourse.diffusion.schedule import Schedule
 from diffcourse.practice import elbo
 from diffcourse.practice.check import Hints
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
-from plain_markdown import Page  # noqa: E402
+from sheets import ROOT, Page, code_cells, outcome, run, solution_lines
 
 SHEET = "solutions/09-elbo.md"
 EXERCISES = {exercise.name: exercise for exercise in elbo.EXERCISES}
 r, bar_1, bar_T = sp.symbols("r alpha_bar_1 alpha_bar_T")  # without assumptions: names alone must do
 
 
-def outcome(name: str, *answers: Any) -> str:
-    return " ".join(EXERCISES[name].outcome(*answers).split())
-
-
-def code_cells(page: Page) -> list[str]:
-    return [cell.source for cell, _ in page.cells() if cell.cell_type == "code"]
-
-
-def run(page: Page) -> list[str]:
-    """Run all code of the sheet and return what its checks say."""
-    namespace: dict[str, Any] = {}
-    said: list[str] = []
-    for source in code_cells(page):
-        if match := re.fullmatch(r'practice\.check\("([\w-]+)", (\w+)\)', source.strip()):
-            said.append(outcome(match[1], namespace[match[2]]))
-        elif not source.strip().startswith("practice.hints"):
-            exec(compile(source, "<cell>", "exec"), namespace)
-    return said
-
-
 @pytest.fixture(scope="module")
 def sheet() -> Page:
     return Page.read(ROOT, SHEET)
-
-
-def solution_lines(sheet: Page) -> set[str]:
-    """What the generator cuts out of the code, without the names on the left of an assignment."""
-    stubs = "\n".join(code_cells(sheet.solved(keep=False)))
-    cut = (line.strip() for source in code_cells(sheet.solved(keep=True)) for line in source.splitlines())
-    sides = {re.sub(r"^(return|[\w, ]+ =) ", "", line) for line in cut if line and line not in stubs}
-    return {side for side in sides if len(side) > 8}
 
 
 # The sheet

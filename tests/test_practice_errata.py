@@ -1,9 +1,7 @@
 """The checks of chapter 20's sheet accept right answers in any form, name the mistake in wrong ones, and survive everything else."""
 
 import re
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,35 +14,12 @@ from diffcourse.algebra.latex import read
 from diffcourse.diffusion.exact import GaussianMixture
 from diffcourse.practice import errata
 from diffcourse.practice.errata import PRINTED
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
-from plain_markdown import Page  # noqa: E402
+from sheets import ROOT, Page, code_cells, outcome, run, solution_lines
 
 SHEET = "solutions/20-errata.md"
 NAMES = [exercise.name for exercise in errata.EXERCISES]
 a, b, beta_0, beta_1 = sp.symbols("alpha_t alpha_bar_t beta_0 beta_1")  # without assumptions: names alone must do
 root = sp.sqrt
-
-
-def outcome(name: str, *answers: Any) -> str:
-    (exercise,) = [exercise for exercise in errata.EXERCISES if exercise.name == name]
-    return " ".join(exercise.outcome(*answers).split())
-
-
-def code_cells(page: Page) -> list[str]:
-    return [cell.source for cell, _ in page.cells() if cell.cell_type == "code"]
-
-
-def run(page: Page) -> list[str]:
-    namespace: dict[str, Any] = {}
-    said: list[str] = []
-    for source in code_cells(page):
-        if match := re.fullmatch(r'practice\.check\("([\w-]+)", (\w+)\)', source.strip()):
-            said.append(outcome(match[1], namespace[match[2]]))
-        elif not source.strip().startswith("practice.hints"):
-            exec(compile(source, "<cell>", "exec"), namespace)
-    return said
 
 
 @pytest.fixture(scope="module")
@@ -194,13 +169,6 @@ WRONG: list[tuple[str, Any, str]] = [
     ("erratum-exam", judge_by(lambda x: (x < 0).double().mean(), torch.std, within=0.0001), "turns away"),
     ("erratum-exam", lambda draw: draw(3), "raises TypeError"),
 ]
-
-
-def solution_lines(sheet: Page) -> set[str]:
-    stubs = "\n".join(code_cells(sheet.solved(keep=False)))
-    cut = (line.strip() for source in code_cells(sheet.solved(keep=True)) for line in source.splitlines())
-    sides = {re.sub(r"^(return|[\w, ]+ =) ", "", line) for line in cut if line and line not in stubs}
-    return {side for side in sides if len(side) > 8}
 
 
 @pytest.mark.parametrize(("name", "answer", "fragment"), WRONG)

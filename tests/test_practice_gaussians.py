@@ -2,9 +2,7 @@
 
 import math
 import re
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,36 +14,12 @@ from diffcourse import practice
 from diffcourse.algebra.latex import read
 from diffcourse.diffusion import gaussian
 from diffcourse.practice.gaussians import EXERCISES
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
-from plain_markdown import Page  # noqa: E402
-from test_practice import GARBAGE, STUBS  # noqa: E402
+from sheets import ROOT, Page, code_cells, outcome, run, solution_lines
+from test_practice import GARBAGE, STUBS
 
 SHEET = "solutions/02-gaussians.md"
 NAMES = [exercise.name for exercise in EXERCISES]
 y, v, m, s, mu = sp.symbols("y v m s mu")  # without assumptions: names alone must do
-
-
-def outcome(name: str, *answers: Any) -> str:
-    """The printed line, unwrapped."""
-    return " ".join(practice.EXERCISES[name].outcome(*answers).split())
-
-
-def code_cells(page: Page) -> list[str]:
-    return [cell.source for cell, _ in page.cells() if cell.cell_type == "code"]
-
-
-def run(page: Page) -> list[str]:
-    """Run all code of a sheet and return what its checks say."""
-    namespace: dict[str, Any] = {}
-    said: list[str] = []
-    for source in code_cells(page):
-        if match := re.fullmatch(r'practice\.check\("([\w-]+)", (\w+)\)', source.strip()):
-            said.append(outcome(match[1], namespace[match[2]]))
-        else:
-            exec(compile(source, "<cell>", "exec"), namespace)
-    return said
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +49,6 @@ def test_every_formula_in_the_sheet_is_understood() -> None:
     assert "$$" not in text
     for formula in re.findall(r"\$([^$]+)\$", text):
         read(formula if re.search("[=<>]", formula) else f"{formula} = 0")
-
-
-def solution_lines(sheet: Page) -> set[str]:
-    """What the generator cuts out of the code, without the names on the left of an assignment."""
-    stubs = "\n".join(code_cells(sheet.solved(keep=False)))
-    cut = (line.strip() for source in code_cells(sheet.solved(keep=True)) for line in source.splitlines())
-    sides = {re.sub(r"^(return|[\w, ]+ =) ", "", line) for line in cut if line and line not in stubs}
-    return {side for side in sides if len(side) > 8}
 
 
 def log_q(x: Tensor, mean: float, variance: float) -> Tensor:

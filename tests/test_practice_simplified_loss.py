@@ -1,8 +1,5 @@
 """Chapter 10's checks accept right answers in any form, name the mistake in wrong ones, and survive everything else."""
 
-import re
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,34 +11,12 @@ from diffcourse import practice
 from diffcourse.diffusion import process
 from diffcourse.diffusion.schedule import Schedule
 from diffcourse.practice import simplified_loss
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
-from plain_markdown import Page  # noqa: E402
+from sheets import ROOT, Page, outcome, run
 
 SHEET = "solutions/10-simplified-loss.md"
 NAMES = [exercise.name for exercise in simplified_loss.EXERCISES]
 bar, beta, a = sp.symbols("alpha_bar beta a")  # without assumptions: names alone must do
 root = sp.sqrt
-
-
-def outcome(name: str, *answers: Any) -> str:
-    """The printed line, unwrapped."""
-    return " ".join(practice.EXERCISES[name].outcome(*answers).split())
-
-
-def run(page: Page) -> list[str]:
-    """Run all code of a sheet and return what its checks say."""
-    namespace: dict[str, Any] = {}
-    said: list[str] = []
-    for cell, _ in page.cells():
-        if cell.cell_type != "code":
-            continue
-        if match := re.fullmatch(r'practice\.check\("([\w-]+)", (\w+)\)', cell.source.strip()):
-            said.append(outcome(match[1], namespace[match[2]]))
-        else:
-            exec(compile(cell.source, "<cell>", "exec"), namespace)
-    return said
 
 
 @pytest.fixture(scope="module")
