@@ -33,7 +33,7 @@ x, beta, alpha, bar = family("x"), family(r"\beta"), family(r"\alpha"), family(r
 eps, eps_bar = family(r"\epsilon"), family(r"\bar\epsilon")
 t, s, T = symbol("t"), symbol("s"), symbol("T")
 q, N, E, Var, SNR = (function(name) for name in ("q", r"\mathcal{N}", r"\mathbb{E}", r"\operatorname{Var}", r"\operatorname{SNR}"))
-f, g = function("f"), function("g")
+f, g, rate = function("f"), function("g"), function(r"\rho")
 PROCESS, SCHEDULE, EXACT = (f"diffcourse.diffusion.{module}" for module in ("process", "schedule", "exact"))
 
 
@@ -592,6 +592,26 @@ def limit(statement: Statement) -> None:
     require_equal(variance, sp.limit(1 - kept, steps, sp.oo), "the variance and its limit")
 
 
+def continuous(statement: Statement) -> None:
+    relation = only(statement)
+    require(relation.ops == ("=",) and relation.lhs.func == Lim, "the left side is not a limit")
+    product, counter, end = relation.lhs.args
+    require((counter, end) == (T, sp.oo) and product.func == sp.Product, "not the limit of a product as T grows")
+    require(product.limits == ((t, 1, T),), "the product does not run over t = 1 .. T")
+    z = sp.Symbol("z", positive=True)
+    upper, lower = sp.log(1 - z) + z, sp.log(1 - z) + z + z**2
+    for gap, slope in ((upper, -z / (1 - z)), (lower, z * (1 - 2 * z) / (1 - z))):  # below and above 0 for z < 1/2
+        require_equal(gap.subs(z, 0), 0, "the gap at z = 0 and 0")
+        require_equal(sp.diff(gap, z), slope, "the gap's slope, which has one sign for z < 1/2")
+    c = sp.symbols("c:3", positive=True)
+    parabola = sp.Lambda(z, c[0] + c[1] * z + c[2] * z**2)
+    number = sp.Symbol("number", integer=True, positive=True)
+    added = sp.expand((1 - product.function).replace(rate, parabola).subs(T, number))
+    for power, value in ((2, sp.Integer(0)), (1, -sp.log(relation.rhs.replace(rate, parabola).doit()))):
+        total = sp.limit(sp.summation(sp.expand(added**power), (t, 1, number)), number, sp.oo)
+        require_equal(sp.expand_log(value, force=True), total, f"the limit of the sum of z_t^{power}")
+
+
 WHAT_REMAINS = (
     Claim(
         "eq-variance",
@@ -664,6 +684,27 @@ WHAT_REMAINS = (
             NearMiss(r"\lim_{T \to \infty} q(x_T \mid x_0) = \mathcal{N}(x_T; 0, 2 I)", "a variance above one"),
         ),
         f"{PROCESS}.q_moments",
+    ),
+    Claim(
+        "eq-continuous",
+        r"\lim_{T \to \infty} \prod_{t=1}^{T} \Big(1 - \frac{1}{T}\, \rho\Big(\frac{t}{T}\Big)\Big) = \exp\Big(-\int_0^1 \rho(u)\, \mathrm{d}u\Big)",
+        "log(1-z) lies between -z-z² and -z; sums for any parabola ρ",
+        continuous,
+        (
+            NearMiss(
+                r"\lim_{T \to \infty} \prod_{t=1}^{T} \Big(1 - \rho\Big(\frac{t}{T}\Big)\Big) = \exp\Big(-\int_0^1 \rho(u)\, \mathrm{d}u\Big)",
+                "steps that do not get smaller: nothing is left",
+            ),
+            NearMiss(
+                r"\lim_{T \to \infty} \prod_{t=1}^{T} \Big(1 - \frac{1}{T}\, \rho\Big(\frac{t}{T}\Big)\Big) = \exp(-\rho(1))",
+                "the last rate in place of their integral",
+            ),
+            NearMiss(
+                r"\lim_{T \to \infty} \prod_{t=1}^{T} \Big(1 - \frac{1}{T}\, \rho\Big(\frac{t}{T}\Big)\Big) = 1 - \int_0^1 \rho(u)\, \mathrm{d}u",
+                "the product expanded to first order",
+            ),
+        ),
+        f"{SCHEDULE}.Schedule.alpha_bar",
     ),
 )
 
@@ -820,6 +861,13 @@ IN_TEXT: dict[str, Literal["true", "setting"]] = {
     r"\ell = -3": "setting",
     r"r = 3": "setting",
     r"s < t": "setting",
+    r"u = t/T": "setting",
+    r"1/T": "setting",
+    r"1/T^2": "setting",
+    r"\beta_t = \rho(t/T)/T": "setting",
+    r"0.1/1000": "setting",
+    r"20/1000": "setting",
+    r"1-z": "setting",
     r"T = 1000": "setting",
     r"+1": "setting",
     r"1-\beta": "setting",

@@ -120,6 +120,7 @@ FUNCTIONS: dict[str, Name] = {
     r"\det": _function("det", "determinant of a matrix", positive=True),
     r"\operatorname{tr}": _function("tr", "trace of a matrix", real=True),
     r"\Phi": _function("Phi", "distribution function of the standard Gaussian"),
+    r"\rho": _function("rho", "rate at which noise comes in continuous time: variance per unit of u"),
     "g": _function("g", "logistic function 1 / (1 + exp(-z))"),
 }
 """Names that take arguments."""

@@ -75,7 +75,7 @@ class Schedule:
     def alpha_bar(self, t: Time) -> Tensor:
         """alpha_bar_t = alpha_1 alpha_2 ... alpha_t, for t in 0..T, where alpha_bar_0 = 1.
 
-        The book's eq-alpha-bar, bounded by eq-limit-bound.
+        The book's eq-alpha-bar, bounded by eq-limit-bound; its limit for ever finer steps is eq-continuous.
         """
         return self._lookup("alpha_bar", t, first=0)
 

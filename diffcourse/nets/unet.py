@@ -1,6 +1,6 @@
-"""The U-Net of the DDPM: down, across, up, with skip connections, and told the time.
+"""The U-Net of the DDPM: down, across, up, with skip connections, and told the time and, where asked, the class.
 
-Ronneberger et al. (2015) drew the U for segmentation; Ho et al. (2020), appendix B, added residual blocks, self-attention
+Ronneberger et al. (2015) drew the U for segmentation; Ho et al. (2020), appendix B, used residual blocks, self-attention
 at low resolution and the embedding of t. Shapes in comments are [batch, channels, height, width].
 """
 
@@ -21,7 +21,7 @@ from diffcourse.errors import InputError
 
 
 def timestep_embedding(t: Tensor, dim: int, max_period: float = 10_000.0) -> Tensor:
-    """Sines and cosines of t at dim/2 frequencies, from 1 down to 1/max_period: Vaswani et al. (2017), section 3.5.
+    """Sines and cosines of t at dim/2 frequencies, from 1 down to almost 1/max_period: Vaswani et al. (2017), section 3.5.
 
     Neighbouring steps get similar vectors and distant steps different ones, whatever T is.
 
@@ -45,9 +45,9 @@ def zero(module: nn.Module) -> nn.Module:
 
 
 class ResBlock(nn.Module):
-    """norm, SiLU, conv; then norm scaled and shifted by the time embedding, SiLU, dropout, conv; plus a shortcut.
+    """norm, SiLU, conv; then norm scaled and shifted by the embedding, SiLU, dropout, conv; plus a shortcut.
 
-    The scale and shift are those of Nichol and Dhariwal (2021), section 3: h -> norm(h) (1 + scale) + shift.
+    The scale and shift are those of Nichol and Dhariwal (2021), appendix A: h -> norm(h) (1 + scale) + shift.
     """
 
     def __init__(self, channels: int, out_channels: int, embedding: int, groups: int, dropout: float) -> None:
@@ -112,10 +112,11 @@ class Upsample(nn.Module):
 
 
 class UNet(nn.Module):
-    """An image and a time to an image of the same size.
+    """An image, a time and perhaps a class to an image of the same size.
 
     Args:
-        channels: channels of the image that comes in and goes out.
+        channels: channels of the image that comes in.
+        out_channels: channels of what goes out; as many as come in when left out. Twice as many make room for a variance.
         width: channels at full resolution.
         multipliers: channels of each level in multiples of `width`; each level after the first has half the resolution.
         blocks: residual blocks per level on the way down; the way up has one more, to take in every skip.
@@ -123,6 +124,9 @@ class UNet(nn.Module):
         heads: attention heads.
         dropout: inside the residual blocks.
         groups: of every GroupNorm; all widths must be multiples of it.
+        classes: how many classes y may name, 0 for none.
+        patch: the side of the squares of pixels that become the channels of one pixel before the first layer, and pixels
+            again after the last: "pixel unshuffle". 2 makes everything in between four times cheaper, and coarser.
 
     Raises:
         InputError: if the widths, groups and heads do not fit each other.
@@ -138,11 +142,16 @@ class UNet(nn.Module):
         heads: int = 4,
         dropout: float = 0.0,
         groups: int = 8,
+        *,
+        out_channels: int | None = None,
+        classes: int = 0,
+        patch: int = 1,
     ) -> None:
         super().__init__()
-        if not multipliers or min(blocks, width, groups, heads, *multipliers) < 1:
+        if not multipliers or min(blocks, width, groups, heads, patch, *multipliers) < 1 or classes < 0:
             raise InputError(
-                f"a U-Net counts from 1; got {width=}, multipliers={list(multipliers)}, {blocks=}, {groups=}, {heads=}"
+                f"a U-Net counts from 1 and classes from 0; got {width=}, multipliers={list(multipliers)}, {blocks=}, "
+                f"{groups=}, {heads=}, {patch=}, {classes=}"
             )
         if width % 2:
             raise InputError(f"width = {width}: give an even number, half for the cosines and half for the sines of t")
@@ -150,9 +159,12 @@ class UNet(nn.Module):
             if multiple % groups or multiple % heads:
                 raise InputError(f"a level of {multiple} channels does not divide into groups={groups} and heads={heads}")
         self.width = width
-        self.levels = len(multipliers)
+        self.patch = patch
+        self.classes = classes
+        self.smallest = patch * 2 ** (len(multipliers) - 1)  # what height and width must be multiples of
         embedding = 4 * width
         self.embed = nn.Sequential(nn.Linear(width, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
+        self.embed_class = nn.Embedding(classes + 1, embedding) if classes else None  # the last row stands for "no class"
 
         def block(c_in: int, c_out: int, attend: bool) -> Block:
             return Block(
@@ -160,7 +172,7 @@ class UNet(nn.Module):
                 SelfAttention(c_out, groups, heads) if attend else None,
             )
 
-        self.first = nn.Conv2d(channels, width, 3, padding=1)
+        self.first = nn.Conv2d(channels * patch**2, width, 3, padding=1)
         c = width
         skips = [c]  # channels of every feature map that a skip connection carries, in order
         self.down = nn.ModuleList()
@@ -169,7 +181,7 @@ class UNet(nn.Module):
                 self.down.append(block(c, width * multiplier, level in attention))
                 c = width * multiplier
                 skips.append(c)
-            if level < self.levels - 1:
+            if level < len(multipliers) - 1:
                 self.down.append(nn.Conv2d(c, c, 3, stride=2, padding=1))
                 skips.append(c)
 
@@ -183,19 +195,28 @@ class UNet(nn.Module):
             if level > 0:
                 self.up.append(Upsample(c))
 
-        self.last = nn.Sequential(nn.GroupNorm(groups, c), nn.SiLU(), zero(nn.Conv2d(c, channels, 3, padding=1)))
+        out = (channels if out_channels is None else out_channels) * patch**2
+        self.last = nn.Sequential(nn.GroupNorm(groups, c), nn.SiLU(), zero(nn.Conv2d(c, out, 3, padding=1)))
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """x [B, C, H, W] and t [B] -> [B, C, H, W].
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """x [B, C, H, W], t [B] and, for a network with classes, y int64 [B] -> [B, out_channels, H, W].
+
+        A class of `classes`, one more than the last, or y = None means: no class in particular.
 
         Raises:
-            InputError: if H or W cannot be halved once a level.
+            InputError: if H or W cannot be halved once a level, or a class is given to a network that knows none.
         """
-        step = 2 ** (self.levels - 1)
-        if x.shape[2] % step or x.shape[3] % step:
-            raise InputError(f"images of {x.shape[2]}x{x.shape[3]} pixels cannot be halved {self.levels - 1} times; pad them or use fewer multipliers")
+        if x.shape[2] % self.smallest or x.shape[3] % self.smallest:
+            raise InputError(
+                f"images of {x.shape[2]}x{x.shape[3]} pixels do not divide by {self.smallest}, which patch and halvings "
+                "ask for; pad them or use fewer multipliers"
+            )
         embedding = self.embed(timestep_embedding(t, self.width).to(x.dtype))
-        h = self.first(x)
+        if self.embed_class is not None:
+            embedding = embedding + self.embed_class(t.new_full(t.shape, self.classes, dtype=torch.long) if y is None else y)
+        elif y is not None:
+            raise InputError("this network knows no classes: leave y out, or build it with classes=")
+        h = self.first(F.pixel_unshuffle(x, self.patch))
         skips = [h]
         for layer in self.down:
             h = layer(h, embedding) if isinstance(layer, Block) else layer(h)
@@ -204,4 +225,4 @@ class UNet(nn.Module):
             h = layer(h, embedding)
         for layer in self.up:
             h = layer(torch.cat([h, skips.pop()], dim=1), embedding) if isinstance(layer, Block) else layer(h)
-        return self.last(h)
+        return F.pixel_shuffle(self.last(h), self.patch)

@@ -1,4 +1,4 @@
-"""The exponential moving average of the weights, which is what samples are drawn with: Ho et al. (2020), appendix B."""
+"""The exponential moving average of the weights, which samples are drawn with. Ho et al. (2020), appendix B, average so."""
 
 from __future__ import annotations
 

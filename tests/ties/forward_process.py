@@ -160,6 +160,19 @@ def limit() -> Pairs:
     yield from ((number(formula), value) for formula, value in zip(gaussian("eq-limit"), moments))
 
 
+def continuous() -> Pairs:
+    """With rho a straight line the product is alpha_bar of a linear schedule; 4,000 steps come close to the limit."""
+    relation, u = CLAIMS["eq-continuous"].statement()[0], sp.Symbol("u")
+    line = sp.Lambda(u, 1 + 2 * u)
+    product, end = (side.replace(function(r"\rho"), line).doit() for side in (relation.lhs.args[0], relation.rhs))
+    for steps in (7, 4000):
+        made = schedule.linear(steps, (1 + 2 / steps) / steps, 3 / steps).alpha_bar(steps)
+        if steps == 7:
+            yield number(product, T=7), made
+        else:
+            assert abs(made / float(end) - 1) < 4 / steps
+
+
 def linear() -> Pairs:
     ends = {family(r"\beta")[1]: 0.002, family(r"\beta")[T]: 0.3}
     made = schedule.linear(7, 0.002, 0.3)
@@ -212,6 +225,7 @@ TIES: Ties = {
     "eq-which-point": which_point,
     "eq-limit-bound": limit_bound,
     "eq-limit": limit,
+    "eq-continuous": continuous,
     "eq-linear": linear,
     "eq-beta-from-alpha-bar": beta_from_alpha_bar,
     "eq-cosine": cosine,
