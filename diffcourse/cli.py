@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import argparse
 import io
-import math
 import os
 import shlex
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, get_type_hints
 
 from diffcourse import __version__
+from diffcourse.config import DDPMConfig, TrainConfig
 from diffcourse.errors import InputError
+from diffcourse.presets import PRESETS, preset
 
 if TYPE_CHECKING:
     import torch
-
-    from diffcourse.families import DDPMConfig
 
 DESCRIPTION = "Train a diffusion model on small images and draw samples from it."
 
@@ -40,14 +40,16 @@ examples:
   diffcourse train --data mnist --download --minutes 30 --out runs/mnist
   diffcourse train --data photos/ --size 32 --steps 20000 --out runs/photos
 
-Ctrl-C ends the run after the current step and saves it. To go on, repeat the command with --resume. The network follows
-from the size of the images; --width makes it larger or smaller.
+Ctrl-C ends the run after the current step and saves it. To go on, repeat the command with --resume. Network and training
+follow from the data set's preset, or from the size of the images; every option changes one choice of it. On several GPUs or
+machines start it with torchrun: torchrun --nproc-per-node 8 -m diffcourse.cli train --data cifar10 --out runs/cifar10
 """
 
 SAMPLE_EXAMPLES = """\
 examples:
   diffcourse sample digits --n 128 --out samples.png
   diffcourse sample runs/digits --n 1000 --sampler ddim --steps 50 --out samples.npy
+  diffcourse sample mnist --n 80 --class 0,1,2,3,4,5,6,7,8,9 --guidance 2 --sampler dpm-solver --out samples.png
 
 The .npy holds one uint8 array [N, C, H, W] with values from 0 to 255.
 """
@@ -94,29 +96,66 @@ def parser() -> Parser:
     train.add_argument("--root", default="data", help="where mnist, fashion, cifar10 lie or go (default: %(default)s)")
     train.add_argument("--download", action="store_true", help="fetch the data set if it is missing")
     train.add_argument("--size", type=int, help="for a folder: crop and resize every image to SIZE x SIZE pixels")
-    budget = train.add_mutually_exclusive_group()
-    budget.add_argument("--minutes", type=float, help="train for so long, start-up included (default: 3)")
-    budget.add_argument("--steps", type=int, help="train for so many steps instead")
-    train.add_argument("--batch", type=int, default=64, help="images per step (default: %(default)s)")
-    train.add_argument("--learning-rate", type=float, help="the highest (default: by the size of the images)")
-    train.add_argument("--schedule", help="linear, cosine or sigmoid (default: by the size of the images)")
-    train.add_argument("--T", type=int, default=1000, help="steps of the diffusion (default: %(default)s)")
-    train.add_argument("--width", type=int, help="channels at full size, a multiple of 8 (default: by image size)")
-    train.add_argument("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
+    train.add_argument("--preset", help=f"{', '.join(PRESETS)} (default: that of the data, or by the size of the images)")
     train.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
+    train.add_argument("--processes", type=int, help="on the CPU, processes that share each batch (default: 2 for tiny images)")
     train.add_argument("--resume", action="store_true", help="go on with the run in OUT")
     train.add_argument("--out", required=True, help="the folder of the run; must be new or empty without --resume")
+    add_fields(train.add_argument_group("network"), DDPMConfig)
+    add_fields(train.add_argument_group("training"), TrainConfig)
 
     sample = command("sample", "Draw images from a trained model.", SAMPLE_EXAMPLES)
     sample.set_defaults(run=run_sample)
     sample.add_argument("model", metavar="RUN", help="the folder of a run, or digits, which comes with diffcourse")
     sample.add_argument("--n", type=int, default=64, help="how many images (default: %(default)s)")
     sample.add_argument("--out", required=True, help="a .png for a grid of all images, a .npy for the numbers")
-    sample.add_argument("--sampler", default="ddpm", help="ddpm or ddim (default: %(default)s)")
-    sample.add_argument("--steps", type=int, help="calls of the network (default: T for ddpm, 50 for ddim)")
+    sample.add_argument("--sampler", default="ddpm", help="ddpm, ddim, heun or dpm-solver (default: %(default)s)")
+    sample.add_argument("--steps", type=int, help="steps (default: T for ddpm, 50 ddim, 25 heun, 20 dpm-solver)")
+    sample.add_argument("--class", dest="classes", type=numbers, help="numbers of classes, as in 3 or 0,1,2; drawn in turns")
+    sample.add_argument("--guidance", type=float, default=1.0, help="above 1: more typical of the class (default: %(default)s)")
     sample.add_argument("--seed", type=int, default=0, help="of the noise (default: %(default)s)")
     sample.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
     return top
+
+
+NAMES = {"base_width": "--width"}
+"""Options that are not called like their field."""
+
+
+def add_fields(group: Any, config: type) -> None:
+    """An option for each field of a configuration that has a help text. Left out it is None, and the preset's value counts."""
+    types = get_type_hints(config)
+    for f in fields(config):
+        if "help" not in f.metadata:
+            continue
+        usual = {getattr(chosen, f.name) for pair in PRESETS.values() for chosen in pair if isinstance(chosen, config)}
+        default = plain(usual.pop()) if len(usual) == 1 else "by preset"
+        name = NAMES.get(f.name, "--" + f.name.replace("_", "-"))
+        help = f"{f.metadata['help']} (default: {default})"
+        if types[f.name] is bool:
+            group.add_argument(name, action=argparse.BooleanOptionalAction, default=None, dest=f.name, help=help)
+        else:
+            kind = next((k for k in (int, float) if k.__name__ in str(types[f.name])), str)
+            kind = numbers if "tuple" in str(types[f.name]) else kind
+            group.add_argument(name, type=kind, dest=f.name, metavar=name[2:].upper(), help=help)
+
+
+def plain(value: object) -> object:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """"1,2,2" -> (1, 2, 2); "" -> ()."""
+    try:
+        return tuple(int(part) for part in text.split(",") if part)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: give whole numbers with commas between them") from None
+
+
+def changed(config: Any, options: argparse.Namespace) -> dict:
+    """The fields of a configuration that were given on the command line."""
+    given = {f.name: getattr(options, f.name, None) for f in fields(config) if "help" in f.metadata}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def run_train(options: argparse.Namespace, started: float, arguments: Sequence[str]) -> int:
@@ -124,33 +163,39 @@ def run_train(options: argparse.Namespace, started: float, arguments: Sequence[s
 
     from diffcourse.data import load
     from diffcourse.families import DDPM
-    from diffcourse.training import TrainConfig, train
+    from diffcourse.training import distributed, train
 
     device = choose_device(options.device)
-    minutes = 3.0 if options.minutes is None and options.steps is None else options.minutes
-    config = TrainConfig(steps=options.steps, minutes=minutes, batch=options.batch, seed=options.seed)
+    if options.steps is not None and options.minutes is not None:
+        raise InputError(f"--steps {options.steps} and --minutes {options.minutes:g}: give one of the two")
+    if options.preset is not None and options.preset not in PRESETS:
+        raise InputError(f"unknown preset {options.preset!r}; choose one of {', '.join(PRESETS)}")
     data = load(options.data, root=options.root, download=options.download, size=options.size)
-    network, learning_rate = defaults_for(data.image_shape)
-    if options.width is not None and (options.width < 8 or options.width % 8):
-        raise InputError(f"width = {options.width}: give a multiple of 8")
-    network = replace(
-        network,
-        T=options.T,
-        schedule=options.schedule or network.schedule,
-        base_width=network.base_width if options.width is None else options.width,
-    )
-    config = replace(config, learning_rate=learning_rate if options.learning_rate is None else options.learning_rate)
-    limit_threads(data.image_shape)
-    torch.manual_seed(options.seed)  # the initial weights
+    model_config, config = preset(options.preset or options.data, data.image_shape)
+    if options.base_width is not None and (options.base_width < 8 or options.base_width % 8):
+        raise InputError(f"width = {options.base_width}: give a multiple of 8")
+    model_config = replace(model_config, **changed(DDPMConfig, options))
+    budget = {"steps": None, "minutes": None} if options.steps is not None or options.minutes is not None else {}
+    config = replace(config, **{**budget, **changed(TrainConfig, options)})
+    processes = how_many_processes(options.processes, device, data.image_shape, config.batch)
+    limit_threads(data.image_shape, processes)
+    torch.manual_seed(config.seed)  # the initial weights
+    model = DDPM(model_config)
     command = shlex.join(["diffcourse", *arguments])
-    run = train(
-        DDPM(network), data, config, options.out, device=device, resume=options.resume, started=started, command=command
-    )
+    alone = processes == 1 or distributed.started_by_torchrun()
+    others = nullcontext() if alone else distributed.spawn(processes, ["-m", "diffcourse.cli", *arguments])
+    with others, distributed.process_group(device) as device:
+        run = train(
+            model, data, config, options.out, device=device, resume=options.resume, started=started, command=command
+        )
+        first = distributed.rank() == 0
     if run.stopped_by is not None:
-        print(f"stopped at step {run.step} and saved; go on with: {command} --resume", file=sys.stderr)
+        if first:
+            print(f"stopped at step {run.step} and saved; go on with: {command} --resume", file=sys.stderr)
         return 128 + run.stopped_by
-    sample = shlex.join(["diffcourse", "sample", options.out, "--out", "samples.png"])
-    print(f"{run.step} steps in {run.seconds:.0f} s; draw samples with: {sample}")
+    if first:
+        sample = shlex.join(["diffcourse", "sample", options.out, "--out", "samples.png"])
+        print(f"{run.step} steps in {run.seconds:.0f} s; draw samples with: {sample}")
     return 0
 
 
@@ -172,37 +217,8 @@ def run_sample(options: argparse.Namespace, started: float, arguments: Sequence[
     model = weights.load(options.model, device)
     limit_threads(model.image_shape)
     generator = torch.Generator(device).manual_seed(options.seed)
-    write_images(draw(model, options.n, generator, options.sampler, options.steps), out)
+    write_images(draw(model, options.n, generator, options.sampler, options.steps, options.classes, options.guidance), out)
     return 0
-
-
-def defaults_for(image_shape: tuple[int, int, int]) -> tuple[DDPMConfig, float]:
-    """A network that suits images of (C, H, W), and the learning rate for it.
-
-    Raises:
-        InputError: if larger images cannot be halved even once.
-    """
-    from diffcourse.families import DDPMConfig
-
-    channels, height, width = image_shape
-    image = {"channels": channels, "height": height, "width": width}
-    side = max(height, width)
-    if side <= 8:
-        config, learning_rate = DDPMConfig(**image, schedule="cosine"), 2e-3
-    elif side <= 28:
-        config, learning_rate = DDPMConfig(**image, base_width=32, multipliers=(1, 2, 2), attention=(2,)), 1e-3
-    else:  # a quarter of the channels of Ho et al. (2020), appendix B, made for a GPU
-        config = DDPMConfig(**image, base_width=64, multipliers=(1, 2, 2, 2), blocks=2, attention=(1,), dropout=0.1)
-        learning_rate = 2e-4
-    halvings = 0
-    while halvings < len(config.multipliers) - 1 and math.gcd(height, width) % 2 ** (halvings + 1) == 0:
-        halvings += 1
-    if halvings == 0 and side > 8:
-        raise InputError(
-            f"images of {height}x{width} pixels cannot be halved, which the network needs: "
-            f"resize them with --size {max(8, min(height, width) // 4 * 4)}"
-        )
-    return replace(config, multipliers=config.multipliers[: halvings + 1]), learning_rate
 
 
 def choose_device(name: str) -> torch.device:
@@ -216,32 +232,71 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def limit_threads(image_shape: tuple[int, int, int]) -> None:
-    """One thread for images of (C, H, W) up to 8x8: two need longer, since sharing so little work costs more than it
-    saves (benchmarks/README.md)."""
+def how_many_processes(asked: int | None, device: torch.device, image_shape: tuple[int, int, int], batch: int) -> int:
+    """The number of training processes on this machine; by default two for images up to 8x8 on a CPU with two cores or more.
+
+    Raises:
+        InputError: for a number below 1, or above 1 on a GPU, where torchrun starts the processes.
+    """
+    if asked is None:
+        tiny = max(image_shape[1:]) <= 8 and device.type == "cpu" and batch % 2 == 0
+        return 2 if tiny and (os.cpu_count() or 1) > 1 else 1
+    if asked < 1:
+        raise InputError(f"processes = {asked}: give at least 1")
+    if asked > 1 and device.type != "cpu":
+        raise InputError(f"processes = {asked} works on a CPU; on several GPUs start the command with torchrun")
+    return asked
+
+
+def limit_threads(image_shape: tuple[int, int, int], processes: int = 1) -> None:
+    """One thread for images of (C, H, W) up to 8x8, where two need longer, since sharing so little work costs more than it
+    saves (benchmarks/README.md); else the machine's threads, shared among the processes."""
     import torch
 
     if max(image_shape[1:]) <= 8:
         torch.set_num_threads(1)
+    elif processes > 1:
+        torch.set_num_threads(max(1, torch.get_num_threads() // processes))
 
 
-def draw(model, n: int, generator: torch.Generator, sampler: str, steps: int | None, batch: int = 256) -> torch.Tensor:
-    """n images, uint8 [n, C, H, W] on the CPU; in batches, so that memory does not limit n, and with a bar."""
+def draw(
+    model,
+    n: int,
+    generator: torch.Generator,
+    sampler: str = "ddpm",
+    steps: int | None = None,
+    classes: Sequence[int] | None = None,
+    guidance: float = 1.0,
+    batch: int = 256,
+) -> torch.Tensor:
+    """n images, uint8 [n, C, H, W] on the CPU; in batches, so that memory does not limit n, and with a bar.
+
+    Args:
+        classes: drawn in turns.
+    """
     import torch
     from tqdm import tqdm
 
     from diffcourse.families.base import unscale
 
-    sizes = [batch] * (n // batch) + [n % batch] * (n % batch > 0)
+    labels = None if not classes else torch.tensor(classes).repeat(-(-n // len(classes)))[:n]
     drawn = []
     with tqdm(total=n, desc="sampling", bar_format="{l_bar}{bar}| {elapsed}<{remaining}", delay=1) as bar:
-        for size in sizes:
-            before = bar.n
+        for start in range(0, n, batch):
+            size = min(batch, n - start)
 
             def progress(done: int, calls: int) -> None:
-                bar.update(before + size * done / calls - bar.n)
+                bar.update(start + size * done / calls - bar.n)
 
-            x = model.sample(size, generator=generator, sampler=sampler, steps=steps, progress=progress)
+            x = model.sample(
+                size,
+                None if labels is None else labels[start : start + size],
+                generator=generator,
+                sampler=sampler,
+                steps=steps,
+                guidance=guidance,
+                progress=progress,
+            )
             drawn.append(unscale(x).cpu())
     return torch.cat(drawn)
 

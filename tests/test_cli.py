@@ -1,5 +1,6 @@
 """The command line: what it makes, and that every bad input is answered in one line with nothing half-written."""
 
+import json
 import os
 import resource
 import signal
@@ -18,7 +19,8 @@ from test_data import write_image, write_mnist
 from diffcourse import cli
 from diffcourse.errors import InputError
 from diffcourse.families import DDPM
-from diffcourse.training import checkpoint
+from diffcourse.presets import PRESETS, preset
+from diffcourse.training import checkpoint, read_log
 
 Fails = Callable[..., str]
 
@@ -45,7 +47,7 @@ def fails(capsys: pytest.CaptureFixture) -> Fails:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a very short run with few diffusion steps."""
     out = tmp_path_factory.mktemp("runs") / "short"
-    options = ["--steps", "2", "--T", "20", "--width", "8", "--batch", "4"]
+    options = ["--steps", "2", "--T", "20", "--width", "8", "--batch", "4", "--processes", "1"]
     assert cli.main(["train", "--data", "digits", *options, "--out", str(out)]) == 0
     return out
 
@@ -108,7 +110,7 @@ def test_sampling_uses_the_averaged_weights(run: Path):
 
 
 def test_resume_from_the_command_line(tmp_path: Path, fails: Fails):
-    base = ["train", "--data", "digits", "--T", "20", "--width", "8", "--batch", "4", "--out", str(tmp_path / "run")]
+    base = ["train", "--data", "digits", "--T", "20", "--width", "8", "--batch", "4", "--processes", "1", "--out", str(tmp_path / "run")]
     assert cli.main([*base, "--steps", "2"]) == 0
     assert "exists already" in fails(*base, "--steps", "4")
     assert "batch = 4, not 2" in fails(*base, "--batch", 2, "--steps", 4, "--resume")
@@ -117,7 +119,7 @@ def test_resume_from_the_command_line(tmp_path: Path, fails: Fails):
 
 
 def test_one_diffusion_step_works(tmp_path: Path):
-    options = ["--T", "1", "--steps", "2", "--width", "8", "--batch", "4", "--out", str(tmp_path / "run")]
+    options = ["--T", "1", "--steps", "2", "--width", "8", "--batch", "4", "--processes", "1", "--out", str(tmp_path / "run")]
     assert cli.main(["train", "--data", "digits", *options]) == 0
     assert cli.main(["sample", str(tmp_path / "run"), "--n", "2", "--out", str(tmp_path / "a.npy")]) == 0
     assert np.load(tmp_path / "a.npy").shape == (2, 1, 8, 8)
@@ -135,14 +137,68 @@ def test_a_folder_of_colour_images(tmp_path: Path):
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 7, 7), (1, 28, 28), (3, 32, 32), (3, 20, 30), (3, 64, 48)])
 def test_default_networks_fit_their_images(shape: tuple[int, int, int]):
-    config, learning_rate = cli.defaults_for(shape)
+    model, training = preset("some folder", shape)
     images = torch.zeros(1, *shape, dtype=torch.uint8)
-    assert DDPM(config).loss(images, generator=torch.Generator()).isfinite() and 0 < learning_rate < 0.01
+    assert DDPM(model).loss(images, generator=torch.Generator()).isfinite() and training.minutes == 3
 
 
 def test_images_that_cannot_be_halved():
     with pytest.raises(InputError, match="25x25 pixels cannot be halved.*--size 24"):
-        cli.defaults_for((1, 25, 25))
+        preset("some folder", (1, 25, 25))
+
+
+def test_the_preset_of_cifar10_is_the_published_network():
+    """Ho et al. (2020), appendix B: 35.7 million parameters."""
+    model, training = PRESETS["cifar10"]
+    assert sum(p.numel() for p in DDPM(model).parameters()) == 35_746_307
+    assert (training.batch, training.learning_rate, training.ema_decay, training.flip) == (128, 2e-4, 0.9999, True)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_fit_their_data(name: str):
+    shapes = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "fashion": (1, 28, 28), "cifar10": (3, 32, 32)}
+    assert preset(name, shapes[name])[0] == PRESETS[name][0]
+
+
+def test_options_change_the_preset(tmp_path: Path):
+    options = ["--width", "16", "--multipliers", "1,1", "--attention", "", "--no-scale-shift", "--target", "v", "--T", "9"]
+    training = ["--steps", "2", "--batch", "6", "--accumulate", "3", "--ema-decay", "0.5", "--flip", "--processes", "1"]
+    assert cli.main(["train", "--data", "digits", *options, *training, "--out", str(tmp_path / "run")]) == 0
+    made = json.loads((tmp_path / "run" / "config.json").read_text())
+    expected = {"base_width": 16, "multipliers": [1, 1], "attention": [], "scale_shift": False, "target": "v", "T": 9}
+    assert {key: made["model"][key] for key in expected} == expected and made["model"]["schedule"] == "cosine"
+    expected = {"steps": 2, "minutes": None, "batch": 6, "accumulate": 3, "ema_decay": 0.5, "flip": True}
+    assert {key: made["training"][key] for key in expected} == expected and made["training"]["learning_rate"] == 2e-3
+
+
+def test_a_model_with_classes(tmp_path: Path, fails: Fails):
+    options = ["--classes", "10", "--learned-variance", "--T", "9", "--width", "8", "--steps", "2", "--batch", "4"]
+    assert cli.main(["train", "--data", "digits", *options, "--processes", "1", "--out", str(tmp_path / "run")]) == 0
+    draw = ["sample", str(tmp_path / "run"), "--n", "5", "--out", str(tmp_path / "a.npy")]
+    assert cli.main([*draw, "--class", "3,8", "--guidance", "2"]) == 0
+    assert np.load(tmp_path / "a.npy").shape == (5, 1, 8, 8)
+    assert "class 10 is unknown: this model knows 0 to 9" in fails(*draw, "--class", "1,10")
+    assert "guidance = 2 needs labels" in fails(*draw, "--guidance", 2)
+    assert "'three': give whole numbers" in fails(*draw, "--class", "three")
+
+
+def test_training_in_two_processes_and_resuming_in_one(tmp_path: Path, capfd: pytest.CaptureFixture):
+    """Two processes with half of the batch each compute what one does, within rounding; only the first one speaks."""
+    options = ["--T", "9", "--width", "8", "--batch", "8", "--dropout", "0"]
+    for processes in ("1", "2"):
+        out = ["--steps", "3", "--processes", processes, "--out", str(tmp_path / processes)]
+        command = [sys.executable, "-m", "diffcourse.cli", "train", "--data", "digits", *options, *out]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0 and done.stdout.count("3 steps in") == 1, done.stderr
+    one, two = (checkpoint.load(tmp_path / name / "checkpoint.pt") for name in ("1", "2"))
+    for name, tensor in one["average"].items():
+        assert torch.allclose(tensor, two["average"][name], atol=1e-5), name
+    logs = [read_log(tmp_path / name)[-1] for name in ("1", "2")]
+    assert logs[0]["loss"] == pytest.approx(logs[1]["loss"], rel=1e-5)
+    assert logs[0]["gradient_norm"] == pytest.approx(logs[1]["gradient_norm"], rel=1e-4)
+    assert logs[0]["loss_by_quarter"] == pytest.approx(logs[1]["loss_by_quarter"], rel=1e-4)
+    out = ["--steps", "4", "--processes", "1", "--resume", "--out", str(tmp_path / "2")]
+    assert cli.main(["train", "--data", "digits", *options, *out]) == 0
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------
@@ -155,7 +211,21 @@ BAD_TRAINING = [
     (["--steps", "many"], "invalid int value: 'many'"),
     (["--minutes", "0"], "minutes = 0"),
     (["--minutes", "nan"], "minutes = nan"),
-    (["--minutes", "1", "--steps", "1"], "not allowed with"),
+    (["--minutes", "1", "--steps", "1"], "--steps 1 and --minutes 1: give one of the two"),
+    (["--preset", "imagenet"], "unknown preset 'imagenet'; choose one of digits"),
+    (["--multipliers", "1,two"], "'1,two': give whole numbers with commas"),
+    (["--target", "noise"], "unknown target 'noise'; choose one of eps, x0, v"),
+    (["--weighting", "heavy"], "unknown weighting 'heavy'"),
+    (["--precision", "fp8"], "unknown precision 'fp8'; choose one of fp32, bf16, fp16"),
+    (["--decay", "linear"], "unknown decay 'linear'"),
+    (["--processes", "0"], "processes = 0"),
+    (["--processes", "3"], "batch = 64 does not divide among processes = 3"),
+    (["--processes", "2", "--batch", "7"], "batch = 7 does not divide among processes = 2"),
+    (["--accumulate", "5", "--processes", "1"], "batch = 64 does not divide among processes = 1 times accumulate = 5"),
+    (["--classes", "4"], "the data have class 9, the model knows 0 to 3"),
+    (["--classes", "-1"], "classes=-1"),
+    (["--dropout", "1"], "dropout = 1"),
+    (["--patch", "3"], "do not divide by 6"),
     (["--batch", "0"], "batch = 0"),
     (["--learning-rate", "-1"], "learning_rate = -1"),
     (["--T", "0"], "T = 0"),
@@ -205,7 +275,7 @@ def test_run_folder_that_cannot_be_made(tmp_path: Path, fails: Fails):
 BAD_SAMPLING = [
     (["--n", "0"], "n = 0"),
     (["--n", "-1"], "n = -1"),
-    (["--sampler", "euler"], "unknown sampler 'euler'; choose ddpm or ddim"),
+    (["--sampler", "euler"], "unknown sampler 'euler'; choose one of ddpm, ddim"),
     (["--steps", "0"], "steps = 0"),
     (["--steps", "21"], "between 1 and T = 20"),
     (["--seed", "-1"], "seed = -1"),
@@ -272,14 +342,15 @@ def test_full_disk_while_writing_samples(run: Path, tmp_path: Path, fails: Fails
 
 
 def test_ctrl_c_while_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
-    loss = DDPM.loss
+    forward = DDPM.forward
 
-    def interrupted(self: DDPM, images: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
-        os.kill(os.getpid(), signal.SIGINT)
-        return loss(self, images, generator=generator)
+    def interrupted(self: DDPM, images: torch.Tensor, labels: torch.Tensor | None = None, **options: object):
+        if len(images) == 4:  # a step, not the pass that counts operations
+            os.kill(os.getpid(), signal.SIGINT)
+        return forward(self, images, labels, **options)
 
-    monkeypatch.setattr(DDPM, "loss", interrupted)
-    options = ["--steps", "50", "--width", "8", "--batch", "4", "--out", str(tmp_path / "run")]
+    monkeypatch.setattr(DDPM, "forward", interrupted)
+    options = ["--steps", "50", "--width", "8", "--batch", "4", "--processes", "1", "--out", str(tmp_path / "run")]
     assert cli.main(["train", "--data", "digits", *options]) == 128 + signal.SIGINT
     assert "stopped at step 1 and saved" in capsys.readouterr().err
     assert checkpoint.load(tmp_path / "run" / "checkpoint.pt")["step"] == 1

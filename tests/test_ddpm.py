@@ -84,8 +84,8 @@ def test_copies_are_equal_and_independent(model: DDPM) -> None:
     [
         ({"schedule": "quadratic"}, "unknown schedule 'quadratic'; choose one of linear, cosine, sigmoid"),
         ({"T": 0}, "T = 0"),
-        ({"height": 5}, "images of 5x6 pixels cannot be halved 1 times"),
-        ({"multipliers": (1, 2, 2)}, "images of 4x6 pixels cannot be halved 2 times"),
+        ({"height": 5}, "images of 5x6 pixels do not divide by 2, which 1 halvings"),
+        ({"multipliers": (1, 2, 2)}, "images of 4x6 pixels do not divide by 4, which 2 halvings"),
         ({"multipliers": ()}, "multipliers"),
         ({"groups": 3}, "groups=3"),
     ],
@@ -228,7 +228,7 @@ def test_dropout_does_not_disturb_samples_in_eval_mode() -> None:
     [
         ({"n": 0}, "n = 0"),
         ({"n": -2}, "n = -2"),
-        ({"sampler": "euler"}, "unknown sampler 'euler'; choose ddpm or ddim"),
+        ({"sampler": "euler"}, "unknown sampler 'euler'; choose one of ddpm, ddim, heun"),
         ({"steps": 0}, "steps = 0"),
         ({"steps": 13}, "steps = 13"),
         ({"steps": 13, "sampler": "ddim"}, "steps = 13"),

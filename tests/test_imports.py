@@ -17,18 +17,20 @@ ALL = "*"  # any package that is not ours
 ALLOWED: dict[str, set[str]] = {
     "diffcourse": set(),  # __init__.py: the version
     "errors": set(),
+    "config": {"errors"},
     "data": {"errors", ALL},
     "algebra": {"sympy"},
     "diffusion": {"torch", "errors"},
     "nets": {"torch", "errors"},
-    "families": {"torch", "errors", "diffusion", "nets"},
-    "training": {ALL, "errors", "data", "families.base", "diffcourse"},
+    "families": {"torch", "errors", "config", "diffusion", "nets"},
+    "training": {ALL, "errors", "config", "data", "families.base", "diffcourse"},
     "evaluation": {ALL, "errors", "data", "families.base"},
     # On top: they may see all that stands above this line, and never cli.
     "show": {ALL, "errors", "data", "diffusion", "families"},
     "practice": {ALL, "errors", "algebra", "diffusion", "nets", "families"},
     "weights": {ALL, "errors", "diffusion", "families", "training"},
-    "cli": {ALL, "diffcourse", "errors", "data", "families", "training", "evaluation", "show", "weights"},
+    "presets": {"errors", "config"},
+    "cli": {ALL, "diffcourse", "errors", "config", "data", "families", "training", "evaluation", "show", "weights", "presets"},
 }
 """What each part may import besides itself and the standard library. "families.base" allows that one module alone."""
 

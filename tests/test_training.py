@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import torch
 from diffcourse.data import ImageData
 from diffcourse.errors import InputError
 from diffcourse.families import DDPM, DDPMConfig
+from diffcourse.families.base import Losses
 from diffcourse.training import EMA, Run, TrainConfig, checkpoint, read_log, train
 from diffcourse.training.ema import decay_at
 from diffcourse.training.loop import batch_indices, rate_factor
@@ -40,6 +42,21 @@ def tiny_config(**changes: object) -> TrainConfig:
 def tiny_run(out: Path, *, resume: bool = False, model: DDPM | None = None, **changes: object) -> Run:
     model = tiny_model() if model is None else model
     return train(model, tiny_data(), tiny_config(**changes), out, resume=resume, progress=False)
+
+
+def change_forward(monkeypatch: pytest.MonkeyPatch, model: DDPM, change: Callable[[int, Losses], Losses]) -> None:
+    """Let `change` see and replace the losses of each step, 1, 2, .."""
+    calls, forward = 0, model.forward
+
+    def changed(images: torch.Tensor, labels: torch.Tensor | None = None, **options: object) -> Losses:
+        nonlocal calls
+        losses = forward(images, labels, **options)
+        if len(images) == 2:  # the pass that counts operations, before the first step
+            return losses
+        calls += 1
+        return change(calls, losses)
+
+    monkeypatch.setattr(model, "forward", changed)
 
 
 def assert_equal(a: object, b: object) -> None:
@@ -127,7 +144,13 @@ def test_a_run_leaves_what_it_says(tmp_path: Path):
     assert sorted(p.name for p in (tmp_path / "a" / "run").iterdir()) == ["checkpoint.pt", "config.json", "log.jsonl"]
     log = read_log(tmp_path / "a" / "run")
     assert [line["step"] for line in log] == [5, 10, 15, 20]
-    assert set(log[0]) == {"step", "seconds", "loss", "gradient_norm", "learning_rate", "images_per_second"}
+    assert set(log[0]) == {
+        "step", "seconds", "loss", "loss_by_quarter", "gradient_norm", "learning_rate", "images_per_second", "utilisation"
+    }  # fmt: skip
+    for line in log:
+        quarters = line["loss_by_quarter"]
+        assert min(q for q in quarters if q is not None) <= line["loss"] <= max(q for q in quarters if q is not None)
+        assert 0 < line["utilisation"] < 1
     made = json.loads((tmp_path / "a" / "run" / "config.json").read_text())
     assert made["training"]["batch"] == 8 and made["model"]["family"] == "ddpm" and made["versions"]["torch"]
     assert DDPM.from_configuration(made["model"]).config == TINY
@@ -169,15 +192,15 @@ def test_model_and_data_must_fit(tmp_path: Path):
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    model, calls = tiny_model(), 0
+    model = tiny_model()
 
-    def loss(images: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
-        nonlocal calls
-        calls += 1
-        return DDPM.loss(model, images, generator=generator) * (float("nan") if calls == 13 else 1)
+    def broken(call: int, losses: Losses) -> Losses:
+        bad = torch.where(losses.time > 0.75, float("nan"), 1.0) if call == 13 else 1.0
+        return Losses(losses.per_example * bad, losses.time)
 
-    monkeypatch.setattr(model, "loss", loss)
-    with pytest.raises(InputError, match=r"not finite at step 13: the last good checkpoint is .*\.pt' at step 0"):
+    change_forward(monkeypatch, model, broken)
+    expected = r"not finite at step 13, quarter 4 of 4 of the times: the last good checkpoint is .*\.pt' at step 0"
+    with pytest.raises(InputError, match=expected):
         tiny_run(tmp_path, model=model)
     good = checkpoint.load(tmp_path / "checkpoint.pt")
     assert all(tensor.isfinite().all() for tensor in good["weights"].values())
@@ -188,16 +211,14 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path, monkeypatch: pyt
 
 def test_stopped_and_resumed_is_as_if_never_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     tiny_run(tmp_path / "whole")
-    model, calls = tiny_model(), 0
+    model = tiny_model()
 
-    def loss(images: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
-        nonlocal calls
-        calls += 1
-        if calls == 7:  # in the middle of a step: the step is finished first
+    def interrupted(call: int, losses: Losses) -> Losses:
+        if call == 7:  # in the middle of a step: the step is finished first
             os.kill(os.getpid(), signal.SIGTERM)
-        return DDPM.loss(model, images, generator=generator)
+        return losses
 
-    monkeypatch.setattr(model, "loss", loss)
+    change_forward(monkeypatch, model, interrupted)
     stopped = tiny_run(tmp_path / "parts", model=model)
     assert stopped.step == 7 and stopped.stopped_by == signal.SIGTERM
     assert checkpoint.load(tmp_path / "parts" / "checkpoint.pt")["step"] == 7

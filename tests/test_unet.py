@@ -237,7 +237,7 @@ def test_copies_are_equal_and_independent() -> None:
 @pytest.mark.parametrize(("height", "width"), [(7, 8), (8, 6), (2, 2)])
 def test_images_must_be_halved_evenly(height: int, width: int) -> None:
     net = UNet(**{**SMALL, "multipliers": (1, 2, 2)})
-    with pytest.raises(InputError, match=f"images of {height}x{width} pixels cannot be halved 2 times"):
+    with pytest.raises(InputError, match=f"images of {height}x{width} pixels do not divide by 4"):
         net(torch.zeros(1, 1, height, width), torch.tensor([1]))
 
 

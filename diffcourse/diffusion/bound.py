@@ -6,6 +6,7 @@ over its components. The functions are pure: they take the noise that an expecta
 """
 
 import math
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from diffcourse.diffusion.gaussian import kl_gaussians
 from diffcourse.diffusion.process import (
     Gaussian,
+    Prediction,
     expand,
     predict_x0,
     q_moments,
@@ -25,8 +27,9 @@ from diffcourse.diffusion.sample import Denoiser
 from diffcourse.diffusion.schedule import Schedule, Time
 from diffcourse.errors import InputError
 
-Sigma = Literal["posterior", "beta"] | Tensor
-"""Which variances sigma_t^2 the reverse steps have: beta-tilde_t, beta_t, or any others, given as [T]. See `reverse_variance`."""
+Sigma = Literal["posterior", "beta", "learned"] | Tensor
+"""Which variances sigma_t^2 the reverse steps have: beta-tilde_t, beta_t, those that the network says, or any others, given as
+[T]. See `reverse_variance` and `learned_variance`."""
 
 Decoder = Literal["gaussian", "grey levels"]
 """How x_0 comes out of x_1: as real numbers, or as one of 256 grey levels. See `reconstruction_term`."""
@@ -82,15 +85,49 @@ def reverse_variance(schedule: Schedule, t: Time, sigma: Sigma = "posterior") ->
     return (1 - schedule.alpha_bar(t - 1)) / (1 - schedule.alpha_bar(t)) * schedule.beta(t)
 
 
-def reverse_step(schedule: Schedule, predict_eps: Denoiser, xt: Tensor, t: Time, sigma: Sigma = "posterior") -> Gaussian:
+def learned_variance(schedule: Schedule, t: Time, fraction: Tensor) -> Tensor:
+    """exp(fraction log beta_t + (1 - fraction) log beta-tilde_t), of the fraction's shape: Nichol and Dhariwal (2021), equation 15.
+
+    A network would have to hit tiny numbers that differ from step to step by orders of magnitude; a fraction is easier.
+    """
+    low, high = (expand(reverse_variance(schedule, t, end).log(), fraction) for end in ("posterior", "beta"))
+    return (fraction * high + (1 - fraction) * low).exp()
+
+
+def reverse_step(
+    schedule: Schedule, predict_eps: Denoiser, xt: Tensor, t: Time, sigma: Sigma = "posterior", clip: bool = False
+) -> Gaussian:
     """Mean and variance of the model's step p_theta(x_{t-1} | x_t): the book's eq-model-step.
 
     The mean is that of q(x_{t-1} | x_t, x0_hat), where x0_hat is the x_0 which the predicted noise implies: what a sampler
     uses as well.
+
+    Args:
+        clip: hold x0_hat in [-1, 1], as a sampler of images does. That is part of the model, and changes its bound.
     """
     steps = torch.as_tensor(t, device=xt.device).expand(len(xt))
-    x0_hat = predict_x0(schedule, xt, t, predict_eps(xt, steps))
-    return Gaussian(q_posterior(schedule, x0_hat, xt, t).mean, expand(reverse_variance(schedule, t, sigma), xt))
+    return reverse_gaussian(schedule, predict_eps(xt, steps), xt, t, sigma, clip)
+
+
+def reverse_gaussian(
+    schedule: Schedule, prediction: Tensor | Prediction, xt: Tensor, t: Time, sigma: Sigma = "posterior", clip: bool = False
+) -> Gaussian:
+    """`reverse_step` from what the network has said already.
+
+    Raises:
+        InputError: for the variance "learned", if the prediction has none.
+    """
+    eps = prediction.eps if isinstance(prediction, Prediction) else prediction
+    x0_hat = predict_x0(schedule, xt, t, eps)
+    if clip:
+        x0_hat = x0_hat.clamp(-1, 1)
+    if isinstance(sigma, str) and sigma == "learned":
+        if not isinstance(prediction, Prediction):
+            raise InputError("sigma = 'learned' needs a network that predicts a variance as well")
+        variance = learned_variance(schedule, t, prediction.fraction)
+    else:
+        variance = expand(reverse_variance(schedule, t, sigma), xt)
+    return Gaussian(q_posterior(schedule, x0_hat, xt, t).mean, variance)
 
 
 # The three terms
@@ -106,7 +143,13 @@ def prior_term(schedule: Schedule, x0: Tensor) -> Tensor:
 
 
 def denoising_term(
-    schedule: Schedule, predict_eps: Denoiser, x0: Tensor, t: Time, eps: Tensor, sigma: Sigma = "posterior"
+    schedule: Schedule,
+    predict_eps: Denoiser,
+    x0: Tensor,
+    t: Time,
+    eps: Tensor,
+    sigma: Sigma = "posterior",
+    clip: bool = False,
 ) -> Tensor:
     """One draw of B_t, [B], for t in 2..T: the divergence at x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps.
 
@@ -116,6 +159,7 @@ def denoising_term(
         x0: [B, ...].
         t: one step for all, or int64 [B].
         eps: of x0's shape.
+        clip: see `reverse_step`.
 
     Raises:
         InputError: if some t is less than 2. Given x_0 nothing is left to compare at t = 1; that step is `reconstruction_term`.
@@ -124,7 +168,7 @@ def denoising_term(
         raise InputError("B_t begins at t = 2; the step from x_1 to x_0 is reconstruction_term")
     xt = q_sample(schedule, x0, t, eps)
     target = q_posterior(schedule, x0, xt, t)
-    model = reverse_step(schedule, predict_eps, xt, t, sigma)
+    model = reverse_step(schedule, predict_eps, xt, t, sigma, clip)
     return _per_example(kl_gaussians(target.mean, target.variance, model.mean, model.variance))
 
 
@@ -135,6 +179,7 @@ def reconstruction_term(
     eps: Tensor,
     sigma: Sigma = "posterior",
     decoder: Decoder = "gaussian",
+    clip: bool = False,
 ) -> Tensor:
     """One draw of C, [B]: -log p_theta(x_0 | x_1) at x_1 = sqrt(alpha_bar_1) x_0 + sqrt(1 - alpha_bar_1) eps.
 
@@ -142,11 +187,12 @@ def reconstruction_term(
         decoder: "gaussian" takes x_0 for real numbers and returns minus the logarithm of a density, which may be negative (the
             book's eq-term-c; eq-exact-c for Gaussian data). "grey levels" takes each component for one of 256 levels between
             -1 and 1 and returns minus the logarithm of a probability (`grey_level_log_prob`).
+        clip: see `reverse_step`.
 
     Raises:
         InputError: if the decoder is unknown.
     """
-    model = reverse_step(schedule, predict_eps, q_sample(schedule, x0, 1, eps), 1, sigma)
+    model = reverse_step(schedule, predict_eps, q_sample(schedule, x0, 1, eps), 1, sigma, clip)
     if decoder == "gaussian":
         log_variance = model.variance.log() + math.log(2 * math.pi)
         return _per_example((log_variance + (x0 - model.mean).square() / model.variance) / 2)
@@ -187,21 +233,31 @@ def variational_bound(
     generator: torch.Generator,
     sigma: Sigma = "posterior",
     decoder: Decoder = "gaussian",
+    clip: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Bound:
     """All terms, with one draw of the noise for each t: an unbiased estimate of the book's eq-bound-abc.
 
     For Gaussian data and the best network its average is the book's eq-exact-bound.
 
     Takes T network calls on the whole batch x0, [B, ...].
+
+    Args:
+        clip: see `reverse_step`.
+        progress: called after each network call with (calls done, T).
     """
+    terms = []
     with torch.no_grad():
-        terms = [
-            denoising_term(schedule, predict_eps, x0, t, standard_normal_like(x0, generator), sigma)
-            for t in range(2, schedule.T + 1)
-        ]
+        for t in range(2, schedule.T + 1):
+            eps = standard_normal_like(x0, generator)
+            terms.append(denoising_term(schedule, predict_eps, x0, t, eps, sigma, clip))
+            if progress is not None:
+                progress(t - 1, schedule.T)
         denoising = torch.stack(terms, dim=1) if terms else x0.new_empty(len(x0), 0)
         eps = standard_normal_like(x0, generator)
-        reconstruction = reconstruction_term(schedule, predict_eps, x0, eps, sigma, decoder)
+        reconstruction = reconstruction_term(schedule, predict_eps, x0, eps, sigma, decoder, clip)
+        if progress is not None:
+            progress(schedule.T, schedule.T)
     return Bound(prior_term(schedule, x0), denoising, reconstruction)
 
 

@@ -9,8 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from diffcourse.diffusion.bound import Sigma, reverse_variance
-from diffcourse.diffusion.process import q_sample, velocity
+from diffcourse.diffusion.bound import Sigma, grey_level_log_prob, reverse_gaussian, reverse_variance
+from diffcourse.diffusion.gaussian import kl_gaussians
+from diffcourse.diffusion.process import Prediction, expand, q_posterior, q_sample, velocity
 from diffcourse.diffusion.sample import Denoiser
 from diffcourse.diffusion.schedule import Schedule, Time
 from diffcourse.errors import InputError
@@ -113,3 +114,31 @@ def weighted_loss(
     truth = {"eps": eps, "x0": x0, "v": velocity(schedule, x0, t, eps)}[target]
     error = truth - predict(q_sample(schedule, x0, t, eps), t)
     return (scale if weights is None else scale * weights).to(x0) * error.square().flatten(1).mean(1)
+
+
+def hybrid_loss(
+    schedule: Schedule, predict: Denoiser, x0: Tensor, t: Tensor, eps: Tensor, *, bound_weight: float = 1e-3
+) -> Tensor:
+    """L_simple for the noise plus a little of the bound for the variance: Nichol and Dhariwal (2021), equation 16.
+
+    L_simple does not depend on the variance, so the bound has to teach it. The bound is not to teach the noise, whose
+    gradient is therefore stopped there. T times the term of a random t stands for the sum over all terms.
+
+    Args:
+        predict: predict(x_t, t) is a `Prediction`.
+        x0, t, eps: as in `simple_loss`; x0 holds grey levels, 2 k / 255 - 1.
+        bound_weight: what the bound, in nats per component, counts.
+
+    Returns:
+        losses [B], differentiable.
+    """
+    xt = q_sample(schedule, x0, t, eps)
+    prediction = predict(xt, t)
+    simple = (eps - prediction.eps).square()
+    model = reverse_gaussian(schedule, Prediction(prediction.eps.detach(), prediction.fraction), xt, t, "learned")
+    truth = q_posterior(schedule, x0, xt, t)
+    # At t = 1 the posterior has no variance, and C stands in B's place; the clamp keeps infinity out of the gradient.
+    denoising = kl_gaussians(truth.mean, truth.variance.clamp(min=1e-20), model.mean, model.variance)
+    reconstruction = -grey_level_log_prob(x0, model.mean, model.variance)
+    bound = torch.where(expand(t, x0) == 1, reconstruction, denoising)
+    return (simple + bound_weight * schedule.T * bound).flatten(1).mean(1)

@@ -19,6 +19,15 @@ class Gaussian(NamedTuple):
     variance: Tensor
 
 
+class Prediction(NamedTuple):
+    """What a network says that learns the variance as well."""
+
+    eps: Tensor
+    """The noise in x_t, of x_t's shape."""
+    fraction: Tensor
+    """Where the logarithm of the reverse step's variance lies between those of beta-tilde_t (0) and beta_t (1), of x_t's shape."""
+
+
 def expand(coefficient: Tensor, x: Tensor) -> Tensor:
     """Give a coefficient, [] or [B], the type of x and enough axes to multiply x, [B, ...]."""
     if coefficient.ndim:

@@ -1,58 +1,36 @@
-"""The denoising diffusion probabilistic model: a U-Net, a schedule, L_simple, ancestral sampling. Ho et al. (2020)."""
+"""The denoising diffusion probabilistic model: a U-Net, a schedule, a loss, samplers. Ho et al. (2020)."""
 
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict, fields
+from typing import get_args
 
 import torch
 from torch import Tensor
 
+from diffcourse.config import DDPMConfig
 from diffcourse.diffusion import Schedule
-from diffcourse.diffusion.loss import draw_steps, simple_loss
-from diffcourse.diffusion.process import standard_normal_like
-from diffcourse.diffusion.sample import Watch, sample_ddim, sample_ddpm
+from diffcourse.diffusion.bound import bits_per_dim, variational_bound
+from diffcourse.diffusion.loss import Target, Weighting, draw_steps, hybrid_loss, weight, weighted_loss
+from diffcourse.diffusion.process import Prediction, eps_from_v, predict_eps, standard_normal_like
+from diffcourse.diffusion.sample import SAMPLERS, Denoiser, Watch
 from diffcourse.diffusion.schedule import SCHEDULES
 from diffcourse.errors import InputError
-from diffcourse.families.base import GenerativeModel, Progress, scale
+from diffcourse.families.base import GenerativeModel, Losses, Progress, scale
 from diffcourse.nets import UNet
 
 
-@dataclass(frozen=True)
-class DDPMConfig:
-    """Everything that decides a DDPM's shape. Image and network sizes as in `nets.UNet`."""
-
-    channels: int = 1
-    height: int = 8
-    width: int = 8
-    T: int = 1000
-    schedule: str = "linear"
-    base_width: int = 16
-    multipliers: tuple[int, ...] = (1, 2)
-    blocks: int = 1
-    attention: tuple[int, ...] = (1,)
-    heads: int = 4
-    dropout: float = 0.0
-    groups: int = 8
-
-
 class DDPM(GenerativeModel):
-    """A noise predictor eps(x_t, t) with the schedule it belongs to.
+    """A network that guesses the noise in x_t, with the schedule it belongs to.
 
     Raises:
-        InputError: if the schedule's name is unknown or the image cannot be halved as often as the network asks.
+        InputError: if a name is unknown, a number out of range, or the image cannot be halved as often as the network asks.
     """
 
     def __init__(self, config: DDPMConfig) -> None:
         super().__init__()
-        if config.schedule not in SCHEDULES:
-            raise InputError(f"unknown schedule {config.schedule!r}; choose one of {', '.join(SCHEDULES)}")
-        step = 2 ** (len(config.multipliers) - 1)
-        if config.height % step or config.width % step:
-            raise InputError(
-                f"images of {config.height}x{config.width} pixels cannot be halved {len(config.multipliers) - 1} times; "
-                "pad them or use fewer multipliers"
-            )
+        _check(config)
         self.config = config
         self.image_shape = (config.channels, config.height, config.width)
+        self.classes = config.classes
         self.schedule: Schedule = SCHEDULES[config.schedule](config.T)
         self.net = UNet(
             channels=config.channels,
@@ -63,6 +41,10 @@ class DDPM(GenerativeModel):
             heads=config.heads,
             dropout=config.dropout,
             groups=config.groups,
+            scale_shift=config.scale_shift,
+            out_channels=config.channels * (2 if config.learned_variance else 1),
+            classes=config.classes,
+            patch=config.patch,
         )
 
     @classmethod
@@ -70,30 +52,95 @@ class DDPM(GenerativeModel):
         """The untrained model that `configuration` describes."""
         if configuration.get("family", "ddpm") != "ddpm":
             raise InputError(f"this is the configuration of a model of the family {configuration['family']!r}, not of a DDPM")
-        fields = {key: tuple(v) if isinstance(v, list) else v for key, v in configuration.items() if key != "family"}
-        try:
-            return cls(DDPMConfig(**fields))
-        except TypeError as error:
-            raise InputError(f"this is not the configuration of a DDPM of this version: {error}") from error
+        given = {key: tuple(v) if isinstance(v, list) else v for key, v in configuration.items() if key != "family"}
+        if unknown := given.keys() - {f.name for f in fields(DDPMConfig)}:
+            raise InputError(f"this is not the configuration of a DDPM of this version: it has {', '.join(sorted(unknown))}")
+        return cls(DDPMConfig(**given))
 
     def configuration(self) -> dict:
         return {"family": "ddpm", **asdict(self.config)}
 
-    def loss(self, images: Tensor, *, generator: torch.Generator) -> Tensor:
-        """L_simple, averaged over a batch of uint8 images [B, C, H, W]: Ho et al. (2020), algorithm 1."""
+    def forward(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        generator: torch.Generator,
+        part: slice = slice(None),
+    ) -> Losses:
+        """Ho et al. (2020), algorithm 1, lines 2 to 5, for uint8 images [B, C, H, W]: L_simple unless configured otherwise."""
+        config, schedule = self.config, self.schedule
         x0 = scale(images).to(next(self.parameters()).dtype)
-        t = draw_steps(self.schedule, len(x0), generator)
+        t = draw_steps(schedule, len(x0), generator)
         eps = standard_normal_like(x0, generator)
-        return simple_loss(self.schedule, self.net, x0, t, eps).mean()
+        y = self._training_labels(labels, len(x0), generator)
+        x0, t, eps, y = x0[part], t[part], eps[part], None if y is None else y[part]
+
+        if config.learned_variance:
+            losses = hybrid_loss(schedule, self.denoiser(y), x0, t, eps)
+        else:
+            weights = weight(schedule, t, config.weighting) if config.weighting != "simple" else None
+            losses = weighted_loss(
+                schedule, lambda xt, t: self.net(xt, t, y), x0, t, eps, target=config.target, weights=weights
+            )
+        return Losses(losses, t / schedule.T)
+
+    def _training_labels(self, labels: Tensor | None, n: int, generator: torch.Generator) -> Tensor | None:
+        """The labels, some replaced by "no class"; None for a model without classes."""
+        if not self.classes:
+            return None
+        if labels is None:
+            raise InputError(f"this model knows {self.classes} classes: its training needs labels")
+        hidden = torch.rand(n, generator=generator, device=generator.device) < self.config.label_dropout
+        return labels.masked_fill(hidden, self.classes)
+
+    def denoiser(self, labels: Tensor | None = None, guidance: float = 1.0) -> Denoiser:
+        """The network as the samplers and the bound ask for it: eps(x_t, t), whatever it was trained to predict.
+
+        Args:
+            labels: int64 [B]; no class in particular when left out.
+            guidance: classifier-free guidance, Ho and Salimans (2022), equation 6, with guidance = 1 + w: the prediction moves
+                from the one without a class towards, and for more than 1 beyond, the one with it. 1 is no guidance.
+
+        Raises:
+            InputError: for labels or guidance that the model cannot follow.
+        """
+        if labels is not None and not self.classes:
+            raise InputError("this model knows no classes: leave the labels out, or train with --classes")
+        if guidance != 1 and labels is None:
+            raise InputError(f"guidance = {guidance:g} needs labels, of a model that knows classes")
+
+        def predict(xt: Tensor, t: Tensor) -> Tensor | Prediction:
+            if guidance == 1:
+                return self._prediction(xt, t, labels)
+            both = self._prediction(torch.cat([xt, xt]), t.repeat(2), torch.cat([labels, torch.full_like(labels, self.classes)]))
+            if isinstance(both, Prediction):
+                return Prediction(_guide(both.eps, guidance), both.fraction.chunk(2)[0])
+            return _guide(both, guidance)
+
+        return predict
+
+    def _prediction(self, xt: Tensor, t: Tensor, labels: Tensor | None) -> Tensor | Prediction:
+        out = self.net(xt, t, labels)
+        if self.config.learned_variance:
+            out, fraction = out.chunk(2, dim=1)
+            fraction = (fraction + 1) / 2
+        if self.config.target == "v":
+            out = eps_from_v(self.schedule, xt, t, out)
+        elif self.config.target == "x0":
+            out = predict_eps(self.schedule, xt, t, out)
+        return Prediction(out, fraction) if self.config.learned_variance else out
 
     @torch.no_grad()
     def sample(
         self,
         n: int,
+        labels: Tensor | None = None,
         *,
         generator: torch.Generator,
-        sampler: Literal["ddpm", "ddim"] = "ddpm",
+        sampler: str = "ddpm",
         steps: int | None = None,
+        guidance: float = 1.0,
         x_T: Tensor | None = None,
         watch: Watch | None = None,
         progress: Progress | None = None,
@@ -101,35 +148,111 @@ class DDPM(GenerativeModel):
         """n new images, float [n, C, H, W] in [-1, 1].
 
         Args:
-            sampler: "ddpm" (Ho et al.'s algorithm 2) or "ddim" (deterministic given x_T).
-            steps: network calls: T for ddpm and 50 for ddim when left out.
+            labels: the classes to draw, int64 [n]; left out, no class in particular.
+            sampler: one of `diffusion.sample.SAMPLERS`; "ddpm" is Ho et al.'s algorithm 2.
+            steps: how many steps: T for ddpm and the sampler's own default when left out.
+            guidance: see `denoiser`.
             x_T: the starting noise, [n, C, H, W]; drawn from the generator when left out.
             watch: called after each step, see `diffusion.sample.Watch`.
-            progress: called after each step with (calls done, calls in all).
+            progress: called after each step with (steps done, steps in all).
 
         Raises:
-            InputError: for n < 1, an unknown sampler, or steps outside 1..T.
+            InputError: for n < 1, an unknown sampler, steps outside 1..T, or labels that the model does not know.
         """
         if n < 1:
             raise InputError(f"n = {n}: ask for at least one image")
-        if sampler not in ("ddpm", "ddim"):
-            raise InputError(f"unknown sampler {sampler!r}; choose ddpm or ddim")
-        if steps is None:
-            steps = self.schedule.T if sampler == "ddpm" else min(50, self.schedule.T)
+        if sampler not in SAMPLERS:
+            raise InputError(f"unknown sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}")
+        walk, usual = SAMPLERS[sampler]
+        steps = min(usual or self.schedule.T, self.schedule.T) if steps is None else steps
+        like = next(self.parameters())
         if x_T is None:
-            like = next(self.parameters())
             x_T = standard_normal_like(like.new_empty(n, *self.image_shape), generator)
         elif x_T.shape != (n, *self.image_shape):
             raise InputError(f"x_T has shape {list(x_T.shape)}; n = {n} images need {[n, *self.image_shape]}")
-        calls = 0
+        if labels is not None:
+            labels = self._known_labels(labels, n).to(like.device)
+        done = 0
 
         def watch_and_count(s: int, x: Tensor, x0_hat: Tensor) -> None:
-            nonlocal calls
-            calls += 1
+            nonlocal done
+            done += 1
             if watch is not None:
                 watch(s, x, x0_hat)
             if progress is not None:
-                progress(calls, steps)
+                progress(done, steps)
 
-        walk = sample_ddpm if sampler == "ddpm" else sample_ddim
-        return walk(self.schedule, self.net, x_T, generator=generator, steps=steps, watch=watch_and_count).clamp(-1, 1)
+        predict = self.denoiser(labels, guidance)
+        extra = {"sigma": "learned"} if self.config.learned_variance and sampler == "ddpm" else {}
+        x = walk(self.schedule, predict, x_T, generator=generator, steps=steps, watch=watch_and_count, **extra)
+        return x.clamp(-1, 1)
+
+    def _known_labels(self, labels: Tensor, n: int) -> Tensor:
+        if labels.shape != (n,) or labels.is_floating_point():
+            raise InputError(f"labels of shape {list(labels.shape)} and type {labels.dtype}: give {n} whole numbers")
+        if self.classes and not (0 <= labels.min() and labels.max() < self.classes):
+            raise InputError(f"class {labels.max()} is unknown: this model knows 0 to {self.classes - 1}")
+        return labels
+
+    @torch.no_grad()
+    def bits_per_dim(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        generator: torch.Generator,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """The bound A + sum of B_t + C in bits for each of the image's values, [B]: Ho et al. (2020), equation 5.
+
+        uint8 images [B, C, H, W] as 256 grey levels; T network calls. The reverse steps are those of the sampler "ddpm".
+        """
+        x0 = scale(images).double()
+        sigma = "learned" if self.config.learned_variance else "posterior"
+        bound = variational_bound(
+            self.schedule,
+            _in_double(self.denoiser(labels), next(self.parameters()).dtype),
+            x0,
+            generator=generator,
+            sigma=sigma,
+            decoder="grey levels",
+            clip=True,
+            progress=progress,
+        )
+        return bits_per_dim(bound.total, x0)
+
+
+def _guide(both: Tensor, guidance: float) -> Tensor:
+    with_class, without = both.chunk(2)
+    return without + guidance * (with_class - without)
+
+
+def _in_double(predict: Denoiser, dtype: torch.dtype) -> Denoiser:
+    """The network computes in its own type, the bound in float64: its terms are small differences."""
+
+    def in_double(xt: Tensor, t: Tensor) -> Tensor | Prediction:
+        out = predict(xt.to(dtype), t)
+        return Prediction(*(part.double() for part in out)) if isinstance(out, Prediction) else out.double()
+
+    return in_double
+
+
+def _check(config: DDPMConfig) -> None:
+    for name, known in (
+        ("schedule", tuple(SCHEDULES)),
+        ("target", get_args(Target)),
+        ("weighting", get_args(Weighting)),
+    ):
+        if getattr(config, name) not in known:
+            raise InputError(f"unknown {name} {getattr(config, name)!r}; choose one of {', '.join(known)}")
+    if config.learned_variance and (config.target, config.weighting) != ("eps", "simple"):
+        raise InputError("a learned variance goes with target eps and weighting simple")
+    for name in ("dropout", "label_dropout"):
+        if not 0 <= getattr(config, name) < 1:
+            raise InputError(f"{name} = {getattr(config, name):g}: give a share from 0 to below 1")
+    step = config.patch * 2 ** (len(config.multipliers) - 1)
+    if config.height % step or config.width % step:
+        raise InputError(
+            f"images of {config.height}x{config.width} pixels do not divide by {step}, which {len(config.multipliers) - 1} "
+            f"halvings of patches of {config.patch} ask for; pad them or use fewer multipliers"
+        )

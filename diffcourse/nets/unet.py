@@ -47,14 +47,18 @@ def zero(module: nn.Module) -> nn.Module:
 class ResBlock(nn.Module):
     """norm, SiLU, conv; then norm scaled and shifted by the embedding, SiLU, dropout, conv; plus a shortcut.
 
-    The scale and shift are those of Nichol and Dhariwal (2021), appendix A: h -> norm(h) (1 + scale) + shift.
+    The scale and shift are those of Nichol and Dhariwal (2021), appendix A: h -> norm(h) (1 + scale) + shift. Without
+    `scale_shift` the embedding is added before the norm, as Ho et al. (2020) did: h -> norm(h + shift).
     """
 
-    def __init__(self, channels: int, out_channels: int, embedding: int, groups: int, dropout: float) -> None:
+    def __init__(
+        self, channels: int, out_channels: int, embedding: int, groups: int, dropout: float, scale_shift: bool = True
+    ) -> None:
         super().__init__()
+        self.scaled = scale_shift
         self.norm1 = nn.GroupNorm(groups, channels)
         self.conv1 = nn.Conv2d(channels, out_channels, 3, padding=1)
-        self.scale_shift = nn.Linear(embedding, 2 * out_channels)
+        self.scale_shift = nn.Linear(embedding, 2 * out_channels if scale_shift else out_channels)
         self.norm2 = nn.GroupNorm(groups, out_channels)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = zero(nn.Conv2d(out_channels, out_channels, 3, padding=1))
@@ -63,8 +67,12 @@ class ResBlock(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """x [B, channels, H, W] and embedding [B, E] -> [B, out_channels, H, W]."""
         h = self.conv1(F.silu(self.norm1(x)))
-        scale, shift = self.scale_shift(F.silu(embedding))[:, :, None, None].chunk(2, dim=1)
-        h = self.norm2(h) * (1 + scale) + shift
+        told = self.scale_shift(F.silu(embedding))[:, :, None, None]
+        if self.scaled:
+            scale, shift = told.chunk(2, dim=1)
+            h = self.norm2(h) * (1 + scale) + shift
+        else:
+            h = self.norm2(h + told)
         return self.shortcut(x) + self.conv2(self.dropout(F.silu(h)))
 
 
@@ -116,7 +124,6 @@ class UNet(nn.Module):
 
     Args:
         channels: channels of the image that comes in.
-        out_channels: channels of what goes out; as many as come in when left out. Twice as many make room for a variance.
         width: channels at full resolution.
         multipliers: channels of each level in multiples of `width`; each level after the first has half the resolution.
         blocks: residual blocks per level on the way down; the way up has one more, to take in every skip.
@@ -124,6 +131,8 @@ class UNet(nn.Module):
         heads: attention heads.
         dropout: inside the residual blocks.
         groups: of every GroupNorm; all widths must be multiples of it.
+        scale_shift: how a block is told time and class, see `ResBlock`.
+        out_channels: channels of what goes out; as many as come in when left out. Twice as many make room for a variance.
         classes: how many classes y may name, 0 for none.
         patch: the side of the squares of pixels that become the channels of one pixel before the first layer, and pixels
             again after the last: "pixel unshuffle". 2 makes everything in between four times cheaper, and coarser.
@@ -143,6 +152,7 @@ class UNet(nn.Module):
         dropout: float = 0.0,
         groups: int = 8,
         *,
+        scale_shift: bool = True,
         out_channels: int | None = None,
         classes: int = 0,
         patch: int = 1,
@@ -168,7 +178,7 @@ class UNet(nn.Module):
 
         def block(c_in: int, c_out: int, attend: bool) -> Block:
             return Block(
-                ResBlock(c_in, c_out, embedding, groups, dropout),
+                ResBlock(c_in, c_out, embedding, groups, dropout, scale_shift),
                 SelfAttention(c_out, groups, heads) if attend else None,
             )
 

@@ -12,7 +12,8 @@ import torch
 
 from diffcourse.errors import InputError
 
-FORMAT = "diffcourse checkpoint 1"
+FORMAT = 2
+"""Raised whenever a checkpoint of an older program could not be continued."""
 
 
 def write_file(path: str | Path, content: bytes) -> None:
@@ -76,6 +77,9 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> dict:
         raise InputError(f"there is no checkpoint {str(path)!r}: give a run's folder, or leave out --resume") from None
     except (OSError, zipfile.BadZipFile, RuntimeError, ValueError, EOFError, LookupError, pickle.UnpicklingError):
         raise InputError(f"{str(path)!r} is damaged or no checkpoint: {remedy}") from None
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise InputError(f"{str(path)!r} is not a checkpoint of this version of diffcourse: {remedy}")
+    made = state.get("format") if isinstance(state, dict) else None
+    if isinstance(made, int) and made > FORMAT:
+        raise InputError(f"{str(path)!r} was written by a newer version of diffcourse: install that version")
+    if made != FORMAT:
+        raise InputError(f"{str(path)!r} is no checkpoint, or one of an older version of diffcourse: {remedy}")
     return state

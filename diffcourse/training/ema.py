@@ -39,7 +39,7 @@ class EMA:
     def update(self, model: GenerativeModel, t: int) -> None:
         """average <- d average + (1 - d) weights, with d = decay_at(t); call it after optimiser step t = 0, 1, .."""
         weight = 1 - decay_at(t, self.decay)
-        for average, parameter in zip(self.model.parameters(), model.parameters(), strict=True):
-            average.lerp_(parameter, weight)
+        averages, parameters = list(self.model.parameters()), list(model.parameters())
+        torch._foreach_lerp_(averages, parameters, weight)  # one call for all tensors, which are many and small
         for kept, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
             kept.copy_(buffer)

@@ -15,7 +15,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,46 +26,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 import diffcourse
+from diffcourse.config import TrainConfig
 from diffcourse.data import ImageData
 from diffcourse.errors import InputError
 from diffcourse.families.base import GenerativeModel
-from diffcourse.training import checkpoint
+from diffcourse.training import checkpoint, distributed, log
 from diffcourse.training.ema import EMA
+from diffcourse.training.flops import matrix_rate, training_flops
 
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train. Give either `steps` or `minutes`; resumed minutes count what was spent before.
-
-    Raises:
-        InputError: if a value is out of range.
-    """
-
-    steps: int | None = None
-    minutes: float | None = None
-    batch: int = 64
-    learning_rate: float = 2e-3
-    warmup_steps: int = 100
-    ema_decay: float = 0.995
-    gradient_clip: float = 1.0
-    save_every_seconds: float = 60.0
-    log_every: int = 50
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if (self.steps is None) == (self.minutes is None):
-            raise InputError(f"steps = {self.steps} and minutes = {self.minutes}: give one of the two, not both")
-        for name in ("steps", "batch", "log_every"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} = {value}: give at least 1")
-        for name in ("minutes", "learning_rate", "gradient_clip"):
-            value = getattr(self, name)
-            if value is not None and not (value > 0 and math.isfinite(value)):
-                raise InputError(f"{name} = {value:g}: give a number above 0")
-        for name in ("warmup_steps", "save_every_seconds", "seed"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name} = {getattr(self, name)}: it must not be negative")
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -97,7 +66,12 @@ def train(
     """Train a model in place and return its averaged copy.
 
     SIGINT (Ctrl-C) and SIGTERM end the run after the current step, with a checkpoint. With a budget of steps, a run
-    that was stopped and resumed ends with the same bits as one that never stopped, on a CPU with as many threads.
+    that was stopped and resumed ends with the same bits as one that never stopped, on a CPU with as many threads. Within
+    `distributed.process_group` every process calls this with the same arguments, and takes its share of each batch.
+
+    A line of the log has: step, seconds, loss, loss_by_quarter (of t, from small to large; None where nothing fell, or for
+    a model without time), gradient_norm, learning_rate, images_per_second, and utilisation, the share of the machine's
+    measured matrix rate that the network's own arithmetic came to.
 
     Args:
         out: the run's folder; it must not exist or be empty, unless `resume`.
@@ -107,22 +81,27 @@ def train(
         command: how the run was started, for config.json.
 
     Raises:
-        InputError: if model and data do not fit, the folder is taken, the checkpoint belongs to another run, the loss
-            is no longer finite, or the disk is full.
+        InputError: if model and data do not fit, the batch does not divide, the folder is taken, the checkpoint belongs to
+            another run, the loss is no longer finite, or the disk is full.
     """
     out, device = Path(out), torch.device(device)
     started = time.monotonic() if started is None else started
+    first = distributed.rank() == 0
     if data.image_shape != model.image_shape:
         raise InputError(f"the model makes images of (C, H, W) = {model.image_shape}, the data have {data.image_shape}")
-    if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if model.classes and int(data.labels.max()) >= model.classes:
+        raise InputError(f"the data have class {int(data.labels.max())}, the model knows 0 to {model.classes - 1}")
+    parts = shares(config.batch, distributed.world_size(), config.accumulate)[distributed.rank()]
+    if first and not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{str(out)!r} exists already: choose another folder, or go on with --resume (resume=True)")
 
-    torch.manual_seed(config.seed)  # for dropout; everything else draws from the generator
-    generator = torch.Generator(device).manual_seed(config.seed)
-    model.to(device).train()
-    images = data.images.to(device)
+    model.to(device, memory_format=torch.channels_last if config.channels_last else torch.preserve_format).train()
+    images, labels = data.images.to(device), data.labels.to(device)
     ema = EMA(model, config.ema_decay)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    # Gradients of half precision underflow; the scaler multiplies the loss and divides the gradients again.
+    scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+    generator = torch.Generator(device)
     identity = {
         "model": _plain(model.configuration()),
         "data": f"{data.name} {list(data.images.shape)}, checksum {zlib.crc32(data.images.contiguous().numpy()):08x}",
@@ -137,26 +116,81 @@ def train(
         model.load_state_dict(state["weights"])
         ema.model.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
-        generator.set_state(state["generator"].cpu())
-        torch.set_rng_state(state["global_rng"].cpu())
+        scaler.load_state_dict(state["scaler"])
         step = state["step"]
         started -= state["seconds"]
     last_saved = step
 
     def save() -> None:
         nonlocal last_saved
-        state = {
-            "identity": identity,
-            "weights": model.state_dict(),
-            "average": ema.model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "generator": generator.get_state(),
-            "global_rng": torch.get_rng_state(),
-            "step": step,  # tells the position in the data and in the warm-ups as well
-            "seconds": time.monotonic() - started,
-        }
-        checkpoint.save(out / "checkpoint.pt", state)
+        if first:
+            state = {
+                "identity": identity,
+                "weights": model.state_dict(),
+                "average": ema.model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "scaler": scaler.state_dict(),
+                "step": step,  # tells the position in the data, in the warm-ups and in all random numbers as well
+                "seconds": time.monotonic() - started,
+            }
+            checkpoint.save(out / "checkpoint.pt", state)
         last_saved = step
+
+    (rate,) = distributed.agree(matrix_rate(device, DTYPES[config.precision], torch.get_num_threads()))
+    utilisation_of_one = training_flops(model, device) / (rate * distributed.world_size())  # of one image per second
+    if first:
+        _make_folder(out)
+        if not resume:
+            save()  # a run that is killed at any later moment can be resumed, and a full disk shows now
+        description = {
+            "model": identity["model"],
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "training": asdict(config),
+            "data": identity["data"],
+            "hardware": hardware(device),
+            "versions": versions(),
+            "command": command,
+        }
+        checkpoint.write_file(out / "config.json", (json.dumps(description, indent=2) + "\n").encode())
+        log.cut(out, step)
+
+    # Of the steps since the last line in the log; looked at only there, so that a GPU never waits.
+    losses, times, norms = [], [], []
+    last_time, saved_time = time.monotonic(), time.monotonic()
+
+    def write_log() -> None:
+        """Write a line about the steps since the last one, and stop the run if they went wrong."""
+        nonlocal last_time
+        loss, norm = distributed.gather(torch.stack(losses).float().cpu()), torch.stack(norms).cpu()  # [steps, B], [steps]
+        time_of = distributed.gather(torch.stack(times).cpu()) if times else None
+        # In half precision a norm that is not finite is the scaler's business: it skips the step.
+        bad = ~loss.isfinite().all(1) | (~norm.isfinite() & (config.precision != "fp16"))
+        if bad.any():
+            row = int(bad.nonzero()[0])
+            where = ""
+            if time_of is not None and not loss[row].isfinite().all():
+                where = f", quarter {int(quarter(time_of[row][~loss[row].isfinite()][0])) + 1} of 4 of the times"
+            raise InputError(
+                f"the loss or its gradient is not finite at step {step - len(losses) + row + 1}{where}: the last good "
+                f"checkpoint is {str(out / 'checkpoint.pt')!r} at step {last_saved}; resume it with a lower learning rate"
+            )
+        now = time.monotonic()
+        per_second = len(losses) * config.batch / (now - last_time)
+        line = {
+            "step": step,
+            "seconds": round(now - started, 3),
+            "loss": loss.mean().item(),
+            "loss_by_quarter": None if time_of is None else by_quarter(loss, time_of),
+            "gradient_norm": norm.mean().item(),
+            "learning_rate": optimizer.param_groups[0]["lr"],
+            "images_per_second": round(per_second, 1),
+            "utilisation": round(per_second * utilisation_of_one, 4),
+        }
+        if first:
+            log.append(out, line)
+        bar.set_postfix_str(f"step {step}, loss {line['loss']:.4f}, {per_second:.0f} images/s", refresh=False)
+        losses.clear(), times.clear(), norms.clear()
+        last_time = now
 
     def elapsed_share() -> float:
         """The part of the budget that is used up."""
@@ -164,93 +198,97 @@ def train(
             return step / config.steps
         return (time.monotonic() - started) / (60 * config.minutes)
 
-    _make_folder(out)
-    if not resume:
-        save()  # a run that is killed at any later moment can be resumed, and a full disk shows now
-    description = {
-        "model": identity["model"],
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "training": asdict(config),
-        "data": identity["data"],
-        "hardware": hardware(device),
-        "versions": versions(),
-        "command": command,
-    }
-    checkpoint.write_file(out / "config.json", (json.dumps(description, indent=2) + "\n").encode())
-    _cut_log(out / "log.jsonl", step)
+    def state_of_affairs() -> tuple[float, int | None, bool]:
+        """Share of the budget, signal and whether to save: the same for all processes. The first one's clock counts."""
+        due = first and time.monotonic() - saved_time >= config.save_every_seconds
+        share, number, due = distributed.agree(elapsed_share() if first else 0.0, stop.signal or 0, due)
+        return share, int(number) or None, bool(due)
 
-    losses, norms = [], []  # of the steps since the last line in the log; read only there, so that a GPU never waits
-    last_time, saved_time = time.monotonic(), time.monotonic()
-
-    def log() -> None:
-        """Write a line about the steps since the last one, and stop the run if they went wrong."""
-        nonlocal last_time
-        loss, norm = torch.stack(losses).cpu(), torch.stack(norms).cpu()
-        wrong = (~(loss.isfinite() & norm.isfinite())).nonzero()
-        if len(wrong):
-            first = step - len(losses) + int(wrong[0]) + 1
-            raise InputError(
-                f"the loss or its gradient is not finite at step {first}: the last good checkpoint is "
-                f"{str(out / 'checkpoint.pt')!r} at step {last_saved}; resume it with a lower learning rate"
-            )
-        now = time.monotonic()
-        line = {
-            "step": step,
-            "seconds": round(now - started, 3),
-            "loss": loss.mean().item(),
-            "gradient_norm": norm.mean().item(),
-            "learning_rate": optimizer.param_groups[0]["lr"],
-            "images_per_second": round(len(losses) * config.batch / (now - last_time), 1),
-        }
-        _append(out / "log.jsonl", json.dumps(line) + "\n")
-        news = f"step {step}, loss {line['loss']:.4f}, {line['images_per_second']:.0f} images/s"
-        bar.set_postfix_str(news, refresh=False)
-        losses.clear(), norms.clear()
-        last_time = now
-
+    if config.compile:
+        for network in model.children():
+            network.compile()
+    replica = distributed.replicate(model)
     layout = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
     with (
         _catch_signals() as stop,
-        tqdm(total=100, disable=not progress, desc="training", bar_format=layout) as bar,
+        tqdm(total=100, disable=not (progress and first), desc="training", bar_format=layout) as bar,
     ):
-        bar.update(min(100, 100 * elapsed_share()))
-        while (share := elapsed_share()) < 1 and stop.signal is None:
+        share, stopped_by, due = state_of_affairs()
+        bar.update(min(100, 100 * share))
+        while share < 1 and stopped_by is None:
             for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * rate_factor(step, share, config.warmup_steps)
-            batch = images[batch_indices(len(images), config.batch, step, config.seed).to(device)]
-            loss = model.loss(batch, generator=generator)
+                group["lr"] = config.learning_rate * rate_factor(step, share, config.warmup_steps, config.decay)
+            chosen = _to_device(batch_indices(len(images), config.batch, step, config.seed), device)
+            batch, classes = images[chosen], labels[chosen]
+            step_seed = _seed(config.seed, step)
+            generator.manual_seed(step_seed)
+            if config.flip:
+                batch = mirror_some(batch, generator)
+            drawn_so_far = generator.get_state()
+            torch.manual_seed(step_seed + distributed.rank())  # for dropout
+            for part in parts:
+                generator.set_state(drawn_so_far)  # every part is one of the same batch, with the same random numbers
+                last_part = part is parts[-1]
+                with (
+                    nullcontext() if last_part or replica is model else replica.no_sync(),
+                    torch.autocast(device.type, DTYPES[config.precision], enabled=config.precision != "fp32"),
+                ):
+                    result = replica(batch, classes, generator=generator, part=part)
+                    scaler.scale(result.per_example.mean() / len(parts)).backward()
+                losses.append(result.per_example.detach())
+                if result.time is not None:
+                    times.append(result.time)
+            scaler.unscale_(optimizer)
+            norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip))
+            scaler.step(optimizer)
+            scaler.update()
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)
-            optimizer.step()
             ema.update(model, step)
             step += 1
+            if len(parts) > 1:  # one row of losses a step
+                losses[-len(parts) :] = [torch.cat(losses[-len(parts) :])]
+                times[-len(parts) :] = [torch.cat(times[-len(parts) :])] if times else []
 
-            losses.append(loss.detach())
-            norms.append(norm)
             if step % config.log_every == 0:
-                log()
-            if time.monotonic() - saved_time >= config.save_every_seconds:
+                write_log()
+            share, stopped_by, due = state_of_affairs()
+            if due:
                 if losses:
-                    log()  # looks at the losses first: a checkpoint is written only of a run that is well
+                    write_log()  # looks at the losses first: a checkpoint is written only of a run that is well
                 save()
                 saved_time = time.monotonic()
-            bar.update(min(100, 100 * elapsed_share()) - bar.n)
+            bar.update(min(100, 100 * share) - bar.n)
         if losses:
-            log()
+            write_log()
         save()
-    return Run(ema.model, step, time.monotonic() - started, stop.signal)
+    return Run(ema.model, step, time.monotonic() - started, stopped_by)
 
 
-def rate_factor(step: int, share: float, warmup_steps: int) -> float:
-    """What the learning rate is multiplied with: a linear rise over the warm-up, half a cosine down to 0 at the end.
+def rate_factor(step: int, share: float, warmup_steps: int, decay: str = "cosine") -> float:
+    """What the learning rate is multiplied with: a linear rise over the warm-up and, for "cosine", half a cosine down to 0.
 
     Args:
         step: 0, 1, ..
         share: the part of the budget used up, 0 to 1; of the steps or of the minutes.
     """
     warmup = min(1.0, (step + 1) / max(1, warmup_steps))
-    return warmup * (1 + math.cos(math.pi * min(1.0, share))) / 2
+    return warmup * ((1 + math.cos(math.pi * min(1.0, share))) / 2 if decay == "cosine" else 1.0)
+
+
+def shares(batch: int, processes: int, accumulate: int) -> list[list[slice]]:
+    """Which rows of a batch each process works on, part by part.
+
+    Raises:
+        InputError: if the parts are not equally large, as their mean would then not be the batch's.
+    """
+    if batch % (processes * accumulate):
+        raise InputError(
+            f"batch = {batch} does not divide among processes = {processes} times accumulate = {accumulate}: "
+            f"give a multiple of {processes * accumulate}"
+        )
+    size = batch // (processes * accumulate)
+    rows = [slice(i * size, (i + 1) * size) for i in range(processes * accumulate)]
+    return [rows[i * accumulate : (i + 1) * accumulate] for i in range(processes)]
 
 
 def batch_indices(n: int, batch: int, step: int, seed: int) -> Tensor:
@@ -264,19 +302,36 @@ def batch_indices(n: int, batch: int, step: int, seed: int) -> Tensor:
     return torch.from_numpy(np.concatenate([_permutation(n, seed, e)[places[places // n == e] % n] for e in epochs]))
 
 
+def mirror_some(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Each image [B, C, H, W] mirrored left to right with probability one half."""
+    mirrored = torch.rand(len(images), generator=generator, device=generator.device) < 0.5
+    return torch.where(mirrored[:, None, None, None], images.flip(3), images)
+
+
+def quarter(time: Tensor) -> Tensor:
+    """t/T in (0, 1] -> 0, 1, 2 or 3."""
+    return (time * 4).ceil().long().clamp(1, 4) - 1
+
+
+def by_quarter(loss: Tensor, time: Tensor) -> list[float | None]:
+    """The mean loss in each quarter of the times, from small t to large; None where no time fell."""
+    which = quarter(time)
+    return [loss[which == k].mean().item() if (which == k).any() else None for k in range(4)]
+
+
 @lru_cache(maxsize=4)
 def _permutation(n: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(n)
 
 
-def read_log(out: str | Path) -> list[dict]:
-    """The lines of a run's log: step, seconds, loss, gradient_norm, learning_rate, images_per_second.
+def _seed(seed: int, step: int) -> int:
+    """The seed of a step's random numbers: the step alone tells them, so nothing can be lost between runs."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 2)
 
-    A last line that was cut short when the run was killed is left out.
-    """
-    path = Path(out) / "log.jsonl"
-    lines = path.read_text().split("\n")[:-1] if path.exists() else []  # what follows the last newline is not complete
-    return [json.loads(line) for line in lines]
+
+def _to_device(indices: Tensor, device: torch.device) -> Tensor:
+    """Without making the host wait for the GPU, as a plain copy would."""
+    return indices.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else indices
 
 
 def hardware(device: torch.device) -> dict:
@@ -286,6 +341,8 @@ def hardware(device: torch.device) -> dict:
     except (OSError, IndexError):
         processor = platform.processor() or platform.machine()
     found = {"device": device.type, "processor": processor, "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+    if distributed.world_size() > 1:
+        found["processes"] = distributed.world_size()
     if device.type == "cuda":
         found["gpu"] = torch.cuda.get_device_name(device)
     return found
@@ -315,21 +372,6 @@ def _make_folder(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make the folder {str(out)!r} ({error.strerror}): choose another place") from None
-
-
-def _append(path: Path, line: str) -> None:
-    try:
-        with open(path, "a") as file:
-            file.write(line)
-    except OSError as error:
-        raise InputError(f"cannot write {str(path)!r} ({error.strerror}): make room, then --resume") from None
-
-
-def _cut_log(path: Path, step: int) -> None:
-    """Drop what was logged after the checkpoint at `step`: those steps are taken again."""
-    if path.exists():
-        kept = [json.dumps(line) + "\n" for line in read_log(path.parent) if line["step"] <= step]
-        checkpoint.write_file(path, "".join(kept).encode())
 
 
 @dataclass

@@ -1,0 +1,41 @@
+"""The log of a run: one line of JSON every few steps, which survives a crash and can be read while the run goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from diffcourse.errors import InputError
+from diffcourse.training import checkpoint
+
+
+def read_log(out: str | Path) -> list[dict]:
+    """The lines of a run's log, see `loop.train`.
+
+    A last line that was cut short when the run was killed is left out.
+    """
+    path = Path(out) / "log.jsonl"
+    lines = path.read_text().split("\n")[:-1] if path.exists() else []  # what follows the last newline is not complete
+    return [json.loads(line) for line in lines]
+
+
+def append(out: Path, line: dict) -> None:
+    """Add a line.
+
+    Raises:
+        InputError: if the disk is full or writing is not allowed.
+    """
+    path = out / "log.jsonl"
+    try:
+        with open(path, "a") as file:
+            file.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise InputError(f"cannot write {str(path)!r} ({error.strerror}): make room, then --resume") from None
+
+
+def cut(out: Path, step: int) -> None:
+    """Drop what was logged after the checkpoint at `step`: those steps are taken again."""
+    path = out / "log.jsonl"
+    if path.exists():
+        kept = [json.dumps(line) + "\n" for line in read_log(out) if line["step"] <= step]
+        checkpoint.write_file(path, "".join(kept).encode())
