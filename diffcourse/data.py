@@ -144,7 +144,7 @@ def _digits(split: Split) -> ImageData:
 _operators: list[torch.library.Library] = []  # kept alive: a library's declarations vanish with it
 
 
-def _torchvision() -> ModuleType:
+def torchvision_datasets() -> ModuleType:
     """`torchvision.datasets`, also beside a torch that cannot load torchvision's compiled operators.
 
     torchvision's wheels are linked against CUDA. Beside a CPU-only torch its C++ operators do not load, and the import
@@ -165,7 +165,7 @@ def _torchvision() -> ModuleType:
 
 
 def _torchvision_set(source: str, split: Split, root: Path, download: bool) -> ImageData:
-    dataset = getattr(_torchvision(), TORCHVISION[source])
+    dataset = getattr(torchvision_datasets(), TORCHVISION[source])
     remedy = f"delete its folder under {str(root)!r} and fetch it anew with --download (download=True)"
     try:
         # torchvision verifies the checksum of what it downloads, and CIFAR-10's at every load.

@@ -1,6 +1,7 @@
 """Samplers: the published algorithms written out, noise in the right places, and the right law at the end."""
 
 import math
+import re
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,17 @@ from torch import Tensor
 
 from diffcourse.diffusion import process
 from diffcourse.diffusion.exact import GaussianMixture
-from diffcourse.diffusion.sample import Denoiser, sample_ddim, sample_ddpm, subsequence
+from diffcourse.diffusion.sample import (
+    SAMPLERS,
+    Denoiser,
+    even_in_log_snr,
+    look,
+    sample_ddim,
+    sample_ddpm,
+    sample_dpm_solver,
+    sample_heun,
+    subsequence,
+)
 from diffcourse.diffusion.schedule import SCHEDULES, Schedule, cosine, linear
 from diffcourse.errors import InputError
 
@@ -49,10 +60,12 @@ EVERY: dict[str, Sampler] = {
     "ddpm, sigma = beta": lambda *a, **k: sample_ddpm(*a, sigma="beta", **k),
     "ddim": lambda *a, **k: sample_ddim(*a, **{"steps": T, **k}),
     "ddim, eta = 0.5": random_ddim,
+    "dpm-solver": lambda *a, **k: sample_dpm_solver(*a, **{"steps": T, **k}),
 }
+DETERMINISTIC = ("ddim", "dpm-solver")
 every_sampler = pytest.mark.parametrize("sampler", EVERY.values(), ids=EVERY)
 random_sampler = pytest.mark.parametrize(
-    "sampler", [s for name, s in EVERY.items() if name != "ddim"], ids=[name for name in EVERY if name != "ddim"]
+    "sampler", [s for name, s in EVERY.items() if name not in DETERMINISTIC], ids=[n for n in EVERY if n not in DETERMINISTIC]
 )
 
 
@@ -433,3 +446,287 @@ def test_x_T_encodes_the_image_for_ddim_at_any_step_count() -> None:
 
     assert gap(sample_ddim) < 0.02
     assert gap(sample_ddpm) > 0.3
+
+
+# Samplers of the probability-flow ODE
+
+
+def even_schedule(T: int, ends: float = 8.0) -> Schedule:
+    """A schedule whose log-SNR falls in equal steps from +ends at t = 1 to -ends at t = T."""
+    alpha_bar = torch.sigmoid(torch.linspace(ends, -ends, T, dtype=torch.float64))
+    before = torch.cat([torch.ones(1, dtype=torch.float64), alpha_bar[:-1]])
+    return Schedule(1 - alpha_bar / before)
+
+
+def gaussian_flow(schedule: Schedule, mean: float, std: float, x_T: Tensor, s: int) -> Tensor:
+    """Where the ODE has carried x_T by step s, for data N(mean, std^2): it keeps the number of standard deviations."""
+
+    def moments(t: int) -> tuple[Tensor, Tensor]:
+        alpha_bar = schedule.alpha_bar(t)
+        return alpha_bar.sqrt() * mean, (alpha_bar * std**2 + 1 - alpha_bar).sqrt()
+
+    (mean_T, std_T), (mean_s, std_s) = moments(schedule.T), moments(s)
+    return mean_s + std_s * (x_T - mean_T) / std_T
+
+
+def flow_errors(sampler: Sampler, steps: list[int], target: int = 1) -> Tensor:
+    """The largest error at step `target` for each number of steps, even in log-SNR, on Gaussian data."""
+    schedule = even_schedule(961)
+    predict = exact(mixture_1d([1.0], [0.4], 0.5), schedule)
+    x_T = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
+    errors = []
+    for n in steps:
+        reached: dict[int, Tensor] = {}
+        sampler(
+            schedule, predict, x_T, steps=list(range(961, 0, -960 // n)), clip=False,
+            watch=lambda s, x, x0_hat: reached.update({s: x}),
+        )
+        errors.append((reached[target] - gaussian_flow(schedule, 0.4, 0.5, x_T, target)).abs().max())
+    return torch.stack(errors)
+
+
+ODE: dict[str, Sampler] = {"ddim": sample_ddim, "heun": sample_heun, "dpm-solver": sample_dpm_solver}
+every_ode = pytest.mark.parametrize("sampler", ODE.values(), ids=ODE)
+
+
+@pytest.mark.parametrize(("name", "order"), [("ddim", 1), ("heun", 2), ("dpm-solver", 2)])
+def test_order_of_convergence(name: str, order: int) -> None:
+    """Twice as many steps, half the error: order 1. A quarter of the error: order 2."""
+    errors = flow_errors(ODE[name], [60, 120, 240, 480])
+    slopes = (errors[:-1] / errors[1:]).log2()
+    assert (slopes - order).abs().max() < 0.12, slopes
+    assert abs(slopes[-1] - order) < 0.06, slopes  # and closer the finer the steps
+
+
+def test_second_order_wins_from_few_steps_on() -> None:
+    errors = {name: flow_errors(sampler, [15, 30, 60]) for name, sampler in ODE.items()}
+    for name in ("heun", "dpm-solver"):
+        assert (errors[name] < errors["ddim"] / 2).all()
+
+
+@every_ode
+def test_the_ode_of_a_mixture_keeps_ranks(sampler: Sampler) -> None:
+    """Order 2 shows on data that are not Gaussian as well: 40 steps are nearer to the truth than DDIM's 80."""
+    weight, mean, std, schedule = [0.3, 0.7], [-0.6, 0.5], 0.2, cosine(1000)
+    x_T = torch.linspace(-2.5, 2.5, 101, dtype=torch.float64)[:, None]
+
+    def error(sampler: Sampler, steps: int) -> float:
+        times = even_in_log_snr(schedule, steps)
+        x0 = sampler(schedule, exact(mixture_1d(weight, mean, std), schedule), x_T, steps=times, clip=False)
+        assert (x0.diff(dim=0) > 0).all()
+        rank = sum(w * normal_cdf((x0 - m) / std) for w, m in zip(weight, mean))
+        return (rank - normal_cdf(x_T)).abs().max().item()
+
+    if sampler is sample_ddim:
+        assert 0.01 < error(sampler, 40) < 0.04
+    else:
+        assert error(sampler, 40) < error(sample_ddim, 80) / 2
+
+
+@pytest.mark.parametrize("clip", [False, True])
+def test_euler_part_of_heun_is_ddim(clip: bool) -> None:
+    """The network's second look falls on the point where DDIM's step ends."""
+    looks: list[tuple[int, Tensor]] = []
+
+    def spy(xt: Tensor, t: Tensor) -> Tensor:
+        looks.append((t[0].item(), xt.clone()))
+        return toy(xt, t)
+
+    x_T = noise(4, 2)
+    sample_heun(SOME, spy, x_T, steps=[T, 13, 6], clip=clip)
+    assert [t for t, _ in looks] == [20, 13, 13, 6, 6]
+    ddim = states(sample_ddim, x_T, steps=[T, 13, 6], clip=clip)
+    assert torch.allclose(looks[1][1], ddim[1], rtol=1e-11, atol=1e-11)
+    assert not torch.allclose(looks[2][1], ddim[1], rtol=1e-3)
+
+
+def test_heun_written_out() -> None:
+    """Karras et al. (2022), algorithm 1, with their sigma = r and their x = x_t / sqrt(alpha_bar_t)."""
+    x = noise(4, 2)
+    times = [20, 11, 4, 1, 0]
+    for t, s in zip(times, times[1:]):
+        def r(n: int) -> Tensor:
+            return (1 / SOME.alpha_bar(n) - 1).sqrt()
+
+        def slope(scaled: Tensor, n: int) -> Tensor:
+            return toy(scaled * SOME.alpha_bar(n).sqrt(), torch.full((4,), n))
+
+        scaled = x / SOME.alpha_bar(t).sqrt()
+        first = slope(scaled, t)
+        end = scaled + (r(s) - r(t)) * first
+        if s > 0:
+            end = scaled + (r(s) - r(t)) * (first + slope(end, s)) / 2
+        x = end * SOME.alpha_bar(s).sqrt()
+    found = sample_heun(SOME, toy, noise(4, 2), steps=times[:-1], clip=False)
+    assert torch.allclose(found, x, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("clip", [False, True])
+def test_first_and_last_step_of_dpm_solver_are_ddim(clip: bool) -> None:
+    """Neither has a guess that could be continued: before the first there is none, and the last goes infinitely far."""
+    x_T = noise(4, 2)
+    ours, ddim = (states(sampler, x_T, steps=[T, 13, 6], clip=clip) for sampler in (sample_dpm_solver, sample_ddim))
+    assert torch.allclose(ours[1], ddim[1], rtol=1e-11, atol=1e-11)
+    assert not torch.allclose(ours[2], ddim[2], rtol=1e-3)
+    last = sample_ddim(Schedule(SOME.beta(SOME.steps)[:6]), toy, ours[2], steps=[6], clip=clip)
+    assert torch.allclose(ours[3], last, rtol=1e-11, atol=1e-11)
+
+
+def test_every_step_is_exact_where_the_guess_is_constant() -> None:
+    """Data of one point: the guess never changes, and then one step is as good as all of them."""
+    point = exact(mixture_1d([1.0], [0.4], 0.0), SOME)
+    x_T = noise(5, 1)
+    for sampler in ODE.values():
+        for t in (13, 6):
+            reached: dict[int, Tensor] = {}
+            sampler(SOME, point, x_T, steps=[T, t], clip=False, watch=lambda s, x, x0_hat: reached.update({s: x}))
+            assert torch.allclose(reached[t], gaussian_flow(SOME, 0.4, 0.0, x_T, t), rtol=1e-10, atol=1e-10)
+        one = sampler(SOME, point, x_T, steps=1, clip=False)
+        assert torch.allclose(one, torch.full_like(one, 0.4), rtol=1e-10)
+
+
+@every_ode
+@pytest.mark.parametrize("clip", [False, True])
+def test_one_step_returns_the_guess(sampler: Sampler, clip: bool) -> None:
+    x_T = 3 * noise(4, 2)
+    guess = process.predict_x0(SOME, x_T, T, toy(x_T, torch.full((4,), T)))
+    assert (guess.abs() > 1).any()
+    result = sampler(SOME, toy, x_T, steps=1, clip=clip)
+    assert torch.allclose(result, guess.clamp(-1, 1) if clip else guess, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("steps", [1, 6, T])
+@pytest.mark.parametrize(("name", "calls"), [("ddpm", lambda n: n), ("ddim", lambda n: n), ("heun", lambda n: 2 * n - 1), ("dpm-solver", lambda n: n)])
+def test_network_calls(name: str, calls: Callable[[int], int], steps: int) -> None:
+    count = 0
+
+    def counting(xt: Tensor, t: Tensor) -> Tensor:
+        nonlocal count
+        count += 1
+        return toy(xt, t)
+
+    SAMPLERS[name][0](SOME, counting, noise(2, 3), generator=seeded(), steps=steps)
+    assert count == calls(steps)
+
+
+def test_heun_clips_its_second_slope_too() -> None:
+    x_T = 3 * noise(4, 2)
+    t, s = T, 6
+    first = look(SOME, toy, x_T, t, clip=True)
+    middle = SOME.alpha_bar(s).sqrt() * first.x0 + (1 - SOME.alpha_bar(s)).sqrt() * first.eps
+    second = look(SOME, toy, middle, s, clip=True)
+    assert not torch.allclose(second.eps, toy(middle, torch.full((4,), s)))
+    eps = (first.eps + second.eps) / 2
+    r_t, r_s = ((1 / SOME.alpha_bar(n) - 1).sqrt() for n in (t, s))
+    expected = SOME.alpha_bar(s).sqrt() * (x_T / SOME.alpha_bar(t).sqrt() + (r_s - r_t) * eps)
+    assert torch.allclose(states(sample_heun, x_T, steps=[t, s])[1], expected, rtol=1e-11, atol=1e-11)
+    assert not torch.allclose(states(sample_heun, x_T, steps=[t, s], rederive_eps=False)[1], expected, rtol=1e-3)
+
+
+# The learned variance
+
+
+def learned(fraction: float) -> Denoiser:
+    return lambda xt, t: process.Prediction(toy(xt, t), torch.full_like(xt, fraction))
+
+
+@pytest.mark.parametrize("steps", [2, 6, T])
+@pytest.mark.parametrize(("fraction", "sigma"), [(0.0, "posterior"), (1.0, "beta")])
+def test_learned_variance_at_its_ends(fraction: float, sigma: str, steps: int) -> None:
+    found = sample_ddpm(SOME, learned(fraction), noise(4, 2), generator=seeded(), steps=steps, sigma="learned")
+    expected = sample_ddpm(SOME, toy, noise(4, 2), generator=seeded(), steps=steps, sigma=sigma)
+    assert torch.allclose(found, expected, rtol=1e-11, atol=1e-11)
+
+
+def test_learned_variance_is_a_geometric_mean() -> None:
+    def first(sigma: str, fraction: float = 0.0) -> Tensor:
+        reached: list[Tensor] = []
+        sample_ddpm(
+            SOME, learned(fraction), noise(4, 2), generator=seeded(), steps=6, sigma=sigma,
+            watch=lambda s, x, x0_hat: reached.append(x),
+        )
+        return reached[0]
+
+    t, s = subsequence(T, 6)[:2]
+    mean = process.q_posterior(SOME, look(SOME, toy, noise(4, 2), t, clip=True).x0, noise(4, 2), t, s).mean
+    small, middle, large = ((first(*choice) - mean).abs() for choice in (("posterior",), ("learned", 0.25), ("beta",)))
+    assert torch.allclose(middle, small**0.75 * large**0.25, rtol=1e-10)
+
+
+def test_each_pixel_has_its_own_learned_variance() -> None:
+    def mixed(xt: Tensor, t: Tensor) -> process.Prediction:
+        fraction = torch.tensor([[0.0, 1.0]], dtype=xt.dtype).expand_as(xt)
+        return process.Prediction(toy(xt, t), fraction)
+
+    found = sample_ddpm(SOME, mixed, noise(4, 2), generator=seeded(), sigma="learned")
+    for column, sigma in enumerate(("posterior", "beta")):
+        expected = sample_ddpm(SOME, toy, noise(4, 2), generator=seeded(), sigma=sigma)
+        assert torch.allclose(found[:, column], expected[:, column], rtol=1e-10)
+
+
+def test_learned_variance_needs_a_network_that_has_learned_it() -> None:
+    with pytest.raises(InputError, match="sigma = 'learned' needs a network that predicts a variance"):
+        sample_ddpm(SOME, toy, noise(2, 3), generator=seeded(), sigma="learned")
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_takes_a_network_with_a_variance(name: str) -> None:
+    sampler = SAMPLERS[name][0]
+    options = {"generator": seeded(), "steps": 6}
+    with_variance, without = (sampler(SOME, net, noise(2, 3), **options | {"generator": seeded()}) for net in (learned(0.5), toy))
+    assert torch.equal(with_variance, without)
+
+
+# Explicit steps
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("steps", [1, 6, T])
+def test_a_list_of_even_steps_is_that_number_of_steps(name: str, steps: int) -> None:
+    sampler = SAMPLERS[name][0]
+    one, other = (sampler(SOME, toy, noise(2, 3), generator=seeded(), steps=n) for n in (steps, subsequence(T, steps)))
+    assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("bad", [[], [T + 1, 3], [5, 0], [5, 5, 1], [1, 5], [3, -1]], ids=str)
+def test_bad_lists_are_refused(name: str, bad: list[int]) -> None:
+    with pytest.raises(InputError, match=re.escape(f"steps = {bad}: give decreasing steps between T = {T} and 1")):
+        SAMPLERS[name][0](SOME, toy, noise(2, 3), generator=seeded(), steps=bad)
+
+
+@pytest.mark.parametrize("steps", [0, -1, T + 1])
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_refuses_impossible_numbers(name: str, steps: int) -> None:
+    with pytest.raises(InputError, match=f"steps = {steps}: .* T = {T}"):
+        SAMPLERS[name][0](SOME, toy, noise(2, 3), generator=seeded(), steps=steps)
+
+
+def test_a_list_may_begin_late() -> None:
+    """Half a walk goes on from where the other half has stopped."""
+    whole = states(sample_ddim, noise(4, 2), steps=[T, 13, 6, 2])
+    rest = states(sample_ddim, whole[2], steps=[6, 2])
+    assert torch.equal(rest[-1], whole[-1])
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("steps", [2, 5, 20, 100])
+def test_even_in_log_snr(name: str, steps: int) -> None:
+    schedule = SCHEDULES[name](1000)
+    times = even_in_log_snr(schedule, steps)
+    assert times[0] == 1000 and times[-1] == 1 and len(times) <= steps
+    assert all(t > s for t, s in zip(times, times[1:]))
+    log_snr = schedule.snr(schedule.steps).log()
+    wanted = torch.linspace(log_snr[-1], log_snr[0], steps, dtype=torch.float64)
+    for value in wanted:  # nothing stands nearer to where a step should be than one of the steps
+        nearest = (log_snr[torch.tensor(times) - 1] - value).abs().min()
+        assert nearest == (log_snr - value).abs().min()
+
+
+def test_even_in_log_snr_is_even_where_the_schedule_is() -> None:
+    schedule = even_schedule(61)
+    assert even_in_log_snr(schedule, 13) == list(range(61, 0, -5))
+    assert even_in_log_snr(schedule, 61) == list(range(61, 0, -1))
+    assert even_in_log_snr(schedule, 1) == [61]
+    with pytest.raises(InputError, match="steps = 62"):
+        even_in_log_snr(schedule, 62)

@@ -4,6 +4,7 @@ A denoiser is any function `predict_eps(xt, t) -> eps` with xt [B, ...] and t in
 formula (`exact`). All samplers share one loop, take the same arguments, and work on any decreasing subset of the steps.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
@@ -210,7 +211,7 @@ def sample_dpm_solver(
             x0_before, earlier = before
             x0 = x0 + h / (2 * (here - earlier)) * (x0 - x0_before)
         before = guess.x0, here
-        return ratio * x - keep * torch.expm1(torch.tensor(-h)).to(x) * x0
+        return ratio * x - keep * math.expm1(-h) * x0
 
     return _walk(schedule, predict_eps, x_T, steps, step, clip, watch)
 
