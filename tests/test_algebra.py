@@ -10,7 +10,7 @@ import sympy as sp
 from diffcourse import algebra
 from diffcourse.algebra import CHAPTERS, CLAIMS, Claim, ClaimError, NearMiss, UnreadableError
 from diffcourse.algebra.claim import Refuted
-from diffcourse.algebra.latex import Grad, Int, Over, Relation, Slope, Transposed, read
+from diffcourse.algebra.latex import Grad, Int, Over, Rate, Relation, Slope, Transposed, read
 from diffcourse.algebra.notation import family, function, matrix, symbol
 from diffcourse.algebra.proving import as_products, at, integrate_gaussian, law_of, require_equal, split_last, vanishes
 
@@ -139,6 +139,8 @@ X, T, S = family("x"), symbol("t"), symbol("s")
             r"x_t = \mathbb{E}_{q(x_t \mid x_0)}[x_t]",
             function(r"\mathbb{E}")(X[T], Over(function("q")(X[T], sp.Tuple(X[0])))),
         ),
+        (r"x_t = x_{t, s - 1} + x_{t}", X[T, S - 1] + X[T]),
+        (r"x_t = a \frac{\mathrm{d}x_t}{\mathrm{d}t}", symbol("a") * Rate(X[T], T)),
         (r"x_t = f'(x_t)", Slope(function("f")(X[T]))),
         (r"x_t = f'_s(x_t)", Slope(function("f")(S, X[T]))),
         (r"x_t = \lvert a - b \rvert", sp.Abs(symbol("a") - symbol("b"))),
@@ -171,6 +173,8 @@ def test_reader_reads(latex: str, expected: sp.Expr) -> None:
         r"x_t = \frac12",
         r"x_t = a, b",
         r"x_t = x_{t",
+        r"x_t = x_{t, s, t}",
+        r"x_t = x_{t,}",
         r"x_t = a \cdot \cdot b",
         r"x_t = \mathcal{M}(a)",
         r"x_t = f''(a)",

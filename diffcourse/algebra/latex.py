@@ -49,6 +49,9 @@ Lim = sp.Function("Lim")
 Slope = sp.Function("Slope")
 """f'(z), read as Slope(f(z)): the derivative of f, taken at z; f'_j(z) is read as Slope(f(j, z))."""
 
+Rate = sp.Function("Rate")
+"""\\frac{\\mathrm{d}y_t}{\\mathrm{d}r_t}, read as Rate(y_t, r_t): how fast the one changes with the other."""
+
 Transposed = sp.Function("Transposed")
 """A vector or matrix, turned over."""
 
@@ -211,6 +214,8 @@ class _Reader:
             self.expect(r"\rvert")
             return sp.Abs(inside)
         if self.accept(r"\frac") or self.accept(r"\tfrac"):
+            if self.peek(1) == r"\mathrm":
+                return Rate(self.differential(), self.differential())
             numerator = self.braced()
             return numerator / self.braced()
         if self.accept(r"\sqrt"):
@@ -272,6 +277,14 @@ class _Reader:
         variable = self.named()
         return sp.Integral(body, (variable, *limits)) if limits else Int(body, variable)
 
+    def differential(self) -> Expr:
+        """{\\mathrm{d}y_t}, one side of a derivative: y_t."""
+        for token in ("{", r"\mathrm", "{", "d", "}"):
+            self.expect(token)
+        inside = self.named()
+        self.expect("}")
+        return inside
+
     def gradient(self) -> Expr:
         self.expect("_")
         variable = self.group() if self.peek() == "{" else self.named()
@@ -330,9 +343,14 @@ class _Reader:
         if not self.accept("{"):
             return family[self.group()]
         first = self.sum()
-        last = self.sum() if self.accept(":") else None
+        if self.accept(":"):
+            found = Span(family, first, self.sum())
+        elif self.accept(","):  # two indices, as of a matrix
+            found = family[first, self.sum()]
+        else:
+            found = family[first]
         self.expect("}")
-        return family[first] if last is None else Span(family, first, last)
+        return found
 
     def call(self, function: type[sp.Function]) -> Expr:
         r"""f(a), N(x; m, v), q(x \mid y): what is given becomes one Tuple behind the other arguments.
