@@ -11,9 +11,10 @@ from diffcourse.families.base import GenerativeModel
 
 
 def decay_at(t: int, decay: float) -> float:
-    """The decay of update t = 0, 1, ..: min(decay, (1 + t) / (10 + t)).
+    """The decay of update t = 0, 1, ..: min(decay, (1 + t) / (10 + t)) (the book's eq-ema-ramp).
 
-    A constant decay would keep the random initial weights in the average for thousands of steps; the ramp forgets them.
+    A constant decay would keep the random initial weights in the average for thousands of steps; the ramp forgets them
+    with the ninth power of the number of updates (eq-ema-forget).
     """
     return min(decay, (1 + t) / (10 + t))
 
@@ -37,7 +38,10 @@ class EMA:
 
     @torch.no_grad()
     def update(self, model: GenerativeModel, t: int) -> None:
-        """average <- d average + (1 - d) weights, with d = decay_at(t); call it after optimiser step t = 0, 1, .."""
+        """average <- d average + (1 - d) weights, with d = decay_at(t); call it after optimiser step t = 0, 1, ..
+
+        The book's eq-ema; eq-ema-weights unrolls it, eq-ema-sum adds up its shares, eq-ema-variance is the noise that it leaves.
+        """
         weight = 1 - decay_at(t, self.decay)
         averages, parameters = list(self.model.parameters()), list(model.parameters())
         torch._foreach_lerp_(averages, parameters, weight)  # one call for all tensors, which are many and small

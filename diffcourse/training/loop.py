@@ -267,6 +267,8 @@ def train(
 def rate_factor(step: int, share: float, warmup_steps: int, decay: str = "cosine") -> float:
     """What the learning rate is multiplied with: a linear rise over the warm-up and, for "cosine", half a cosine down to 0.
 
+    The book's eq-rate.
+
     Args:
         step: 0, 1, ..
         share: the part of the budget used up, 0 to 1; of the steps or of the minutes.
@@ -276,7 +278,9 @@ def rate_factor(step: int, share: float, warmup_steps: int, decay: str = "cosine
 
 
 def shares(batch: int, processes: int, accumulate: int) -> list[list[slice]]:
-    """Which rows of a batch each process works on, part by part.
+    """Which rows of a batch each process works on, part by part: equal parts, whose means average to the batch's.
+
+    The book's eq-accumulate.
 
     Raises:
         InputError: if the parts are not equally large, as their mean would then not be the batch's.
