@@ -202,9 +202,9 @@ def ties_notice(ties: list) -> bool:
 
 
 def locate(path: str) -> FunctionType:
-    module, _, name = path.partition("diffcourse.diffusion.")[2].partition(".")
-    thing = importlib.import_module(f"diffcourse.diffusion.{module}")
-    for part in name.split("."):
+    parts = path.split(".")  # diffcourse.diffusion.exact.GaussianMixture.log_prob
+    thing = importlib.import_module(".".join(parts[:3]))
+    for part in parts[3:]:
         thing = getattr(thing, part)
     return thing
 
