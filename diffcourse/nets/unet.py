@@ -20,20 +20,21 @@ from torch import Tensor, nn
 from diffcourse.errors import InputError
 
 
-def timestep_embedding(t: Tensor, dim: int, max_period: float = 10_000.0) -> Tensor:
-    """Sines and cosines of t at dim/2 frequencies, from 1 down to almost 1/max_period: Vaswani et al. (2017), section 3.5.
+def timestep_embedding(t: Tensor, dim: int, max_period: float = 10_000.0, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Sines and cosines of t at the dim/2 frequencies of eq-frequency: Vaswani et al. (2017), section 3.5.
 
-    Neighbouring steps get similar vectors and distant steps different ones, whatever T is.
+    The product of the vectors of two times depends on their difference alone, eq-embedding-product.
 
     Args:
         t: times, any real or integer type, [B].
         dim: an even number.
+        dtype: in which to compute. Not less than float32: in bfloat16, with 8 binary digits, step 999 is step 1000.
 
     Returns:
-        float32 [B, dim]: the cosines, then the sines.
+        [B, dim]: the cosines, then the sines.
     """
-    frequency = torch.exp(-math.log(max_period) * torch.arange(dim // 2, device=t.device) / (dim // 2))
-    angle = t.float()[:, None] * frequency
+    frequency = torch.exp(-math.log(max_period) * torch.arange(dim // 2, device=t.device, dtype=dtype) / (dim // 2))
+    angle = t.to(dtype)[:, None] * frequency
     return torch.cat([angle.cos(), angle.sin()], dim=1)
 
 
@@ -87,7 +88,7 @@ class SelfAttention(nn.Module):
         self.out = zero(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, C, H, W]."""
+        """[B, C, H, W] -> [B, C, H, W]: each head computes eq-attention, with eq-attention-cost multiplications for all heads."""
         b, c, h, w = x.shape
         # [B, 3C, H, W] -> three of [B, heads, H W, C / heads]
         q, k, v = self.qkv(self.norm(x)).reshape(b, 3, self.heads, c // self.heads, h * w).transpose(3, 4).unbind(1)
