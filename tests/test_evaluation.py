@@ -6,7 +6,8 @@ import torch
 from diffcourse.data import ImageData, load
 from diffcourse.errors import InputError
 from diffcourse.evaluation import evaluate
-from diffcourse.evaluation.samples import fit_judge, nearest_distance
+from diffcourse.evaluation.memorisation import memorisation, nearest, nearest_distance
+from diffcourse.evaluation.samples import fit_judge
 from diffcourse.families.base import scale
 
 TRAIN, HELD_OUT = load("digits"), load("digits", "test")

@@ -48,7 +48,7 @@ class FrechetReport(NamedTuple):
 
     def __str__(self) -> str:
         seed = "unknown" if self.seed is None else self.seed
-        fewer = "" if self.n_floor == self.n else ", too few to compare: take as many samples"
+        fewer = "" if self.n_floor == self.n else f": take {self.n_floor} samples to compare"
         return (
             f"{self.distance:.4g} with {self.n} samples (seed {seed}) against {self.n_reference} real images, "
             f"features {self.features}\n"
@@ -112,18 +112,23 @@ def frechet(
     Raises:
         InputError: for features of different sizes, fewer than two, NaN or infinity.
     """
-    fitted = fit_gaussian(reference)
-    chosen = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(floor_seed))[: len(samples)]
+    fitted, drawn = fit_gaussian(reference), fit_gaussian(samples)
+    chosen = some(held_out, len(samples), floor_seed)
     return FrechetReport(
-        distance=frechet_distance(fit_gaussian(samples), fitted),
+        distance=frechet_distance(drawn, fitted),
         n=len(samples),
         n_reference=fitted.n,
-        floor=frechet_distance(fit_gaussian(held_out[chosen]), fitted),
+        floor=frechet_distance(fit_gaussian(chosen), fitted),
         n_floor=len(chosen),
         features=features,
         seed=seed,
         floor_seed=floor_seed,
     )
+
+
+def some(features: Tensor, n: int, seed: int) -> Tensor:
+    """n of the rows, chosen at random, or all of them in another order if there are no more than n."""
+    return features[torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))[:n]]
 
 
 def check_features(features: Tensor, least: int = 2) -> None:

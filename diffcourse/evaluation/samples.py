@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from diffcourse.data import ImageData
 from diffcourse.errors import InputError
-from diffcourse.families.base import unscale
+from diffcourse.evaluation.memorisation import as_bytes, check_shapes, memorisation
 
 
 @dataclass(frozen=True)
@@ -75,23 +74,14 @@ def evaluate(samples: Tensor, train: ImageData, held_out: ImageData) -> SampleRe
     Raises:
         InputError: if the three do not have the same image shape, or samples are NaN or infinite.
     """
-    if samples.is_floating_point():
-        if not samples.isfinite().all():
-            raise InputError("the samples contain NaN or infinity: the model that made them is broken")
-        samples = unscale(samples)
-    if not samples.shape[1:] == train.images.shape[1:] == held_out.images.shape[1:]:
-        raise InputError(
-            f"samples of shape {list(samples.shape[1:])} cannot be compared with training images of shape "
-            f"{list(train.images.shape[1:])} and held-out images of shape {list(held_out.images.shape[1:])}"
-        )
-    if len(samples) == 0:
-        raise InputError("there are no samples to judge: give at least one")
+    samples = as_bytes(samples)
+    check_shapes(samples, train.images, held_out.images)
     judge = fit_judge(train)
     seen = judge.predict_proba(_flat(samples))
     sure, sure_real = seen.max(1), judge.predict_proba(_flat(held_out.images)).max(1)
     counts = np.bincount(judge.classes_[seen.argmax(1)], minlength=len(train.classes))
     shares = np.bincount(train.labels.numpy(), minlength=len(train.classes)) / len(train)
-    near, near_real = nearest_distance(samples, train.images), nearest_distance(held_out.images, train.images)
+    copied = memorisation(samples, train.images, held_out.images)
     return SampleReport(
         n=len(samples),
         n_real=len(held_out),
@@ -100,9 +90,9 @@ def evaluate(samples: Tensor, train: ImageData, held_out: ImageData) -> SampleRe
         convincing=float((sure >= np.quantile(sure_real, 0.05)).mean()),
         class_counts=dict(zip(train.classes, counts.tolist())),
         class_distance=float(np.abs(counts / len(samples) - shares).sum() / 2),
-        nearest=float(near.median()),
-        nearest_real=float(near_real.median()),
-        copies=float((near < near_real.quantile(0.01)).float().mean()),
+        nearest=copied.nearest,
+        nearest_real=copied.nearest_real,
+        copies=copied.copies,
     )
 
 
@@ -122,16 +112,6 @@ def fit_judge(train: ImageData, limit: int = 5_000) -> Pipeline:
         raise InputError(f"{train.name} has one class only: a classifier needs at least two")
     kernel = Nystroem(gamma=2 / (x.shape[1] * x.var()), n_components=min(1_000, len(x)), random_state=0)
     return make_pipeline(kernel, LogisticRegression(C=100, max_iter=1_000)).fit(x, y)
-
-
-def nearest_distance(images: Tensor, among: Tensor) -> Tensor:
-    """Each image's distance to the nearest one of `among`, [N]: root mean square over pixels, black to white is 1.
-
-    Both are uint8, [N, C, H, W] and [M, C, H, W].
-    """
-    other = among.flatten(1).float() / 255
-    chunks = (images.flatten(1).float() / 255).split(256)  # a block of distances at a time, not all N M
-    return torch.cat([torch.cdist(chunk, other).amin(1) for chunk in chunks]) / other.shape[1] ** 0.5
 
 
 def _flat(images: Tensor) -> np.ndarray:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from diffcourse.diffusion.bound import Bound
+
 Progress = Callable[[int, int], None]
 """Called during sampling with (calls done, calls in all)."""
 
@@ -64,6 +66,17 @@ class GenerativeModel(nn.Module, ABC):
         self, n: int, labels: Tensor | None = None, *, generator: torch.Generator, progress: Progress | None = None
     ) -> Tensor:
         """n new images, float [n, C, H, W] in [-1, 1], of the classes int64 [n] where they are given."""
+
+    def bound(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        generator: torch.Generator,
+        progress: Progress | None = None,
+    ) -> Bound | None:
+        """The terms of the variational bound in nats for uint8 images; None in families whose likelihood has no such terms."""
+        return None
 
     def bits_per_dim(
         self,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from diffcourse.config import DDPMConfig
 from diffcourse.diffusion import Schedule
-from diffcourse.diffusion.bound import bits_per_dim, variational_bound
+from diffcourse.diffusion.bound import Bound, bits_per_dim, variational_bound
 from diffcourse.diffusion.loss import Target, Weighting, draw_steps, hybrid_loss, weight, weighted_loss
 from diffcourse.diffusion.process import Prediction, eps_from_v, predict_eps, standard_normal_like
 from diffcourse.diffusion.sample import SAMPLERS, Denoiser, Watch
@@ -195,6 +195,30 @@ class DDPM(GenerativeModel):
         return labels
 
     @torch.no_grad()
+    def bound(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        generator: torch.Generator,
+        progress: Progress | None = None,
+    ) -> Bound:
+        """The terms A, B_t and C of the bound in nats: Ho et al. (2020), equation 5.
+
+        uint8 images [B, C, H, W] as 256 grey levels; T network calls. The reverse steps are those of the sampler "ddpm".
+        """
+        sigma = "learned" if self.config.learned_variance else "posterior"
+        return variational_bound(
+            self.schedule,
+            _in_double(self.denoiser(labels), next(self.parameters()).dtype),
+            scale(images).double(),
+            generator=generator,
+            sigma=sigma,
+            decoder="grey levels",
+            clip=True,
+            progress=progress,
+        )
+
     def bits_per_dim(
         self,
         images: Tensor,
@@ -203,23 +227,8 @@ class DDPM(GenerativeModel):
         generator: torch.Generator,
         progress: Progress | None = None,
     ) -> Tensor:
-        """The bound A + sum of B_t + C in bits for each of the image's values, [B]: Ho et al. (2020), equation 5.
-
-        uint8 images [B, C, H, W] as 256 grey levels; T network calls. The reverse steps are those of the sampler "ddpm".
-        """
-        x0 = scale(images).double()
-        sigma = "learned" if self.config.learned_variance else "posterior"
-        bound = variational_bound(
-            self.schedule,
-            _in_double(self.denoiser(labels), next(self.parameters()).dtype),
-            x0,
-            generator=generator,
-            sigma=sigma,
-            decoder="grey levels",
-            clip=True,
-            progress=progress,
-        )
-        return bits_per_dim(bound.total, x0)
+        """The bound A + sum of B_t + C in bits for each of the image's values, [B]; see `bound`."""
+        return bits_per_dim(self.bound(images, labels, generator=generator, progress=progress).total, images)
 
 
 def _guide(both: Tensor, guidance: float) -> Tensor:

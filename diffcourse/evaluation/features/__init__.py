@@ -1,12 +1,12 @@
 """What a picture shows, in a few numbers: the features that the Frechet distance and precision and recall compare.
 
 A small classifier was trained on the real images of a data set and then fixed for ever; the last numbers from which it
-reads the class are its features. Two sets of images that it finds alike in all of them are alike in what tells the
-classes apart. Features of another classifier give other distances, so quote their name with every figure.
+reads the class are its features. It had to redraw the image from them as well, so that they tell more than the class. Features
+of another classifier give other distances, so quote their name with every figure.
 
 Weights ship for the digits and for MNIST, each with a card (data, seed, steps, hardware, accuracy, command):
-`python tools/train_features.py digits` made them. The same command makes those of Fashion-MNIST, which are not shipped
-yet. For photographs the field uses the Inception network; `InceptionFeatures` takes its weights from a file of yours.
+`python tools/train_features.py digits` made them. The same command makes those of Fashion-MNIST, which do not ship.
+For photographs the field uses the Inception network; `InceptionFeatures` takes its weights from a file of yours.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from safetensors.torch import load as read_tensors
 from torch import Tensor, nn
 
 from diffcourse.errors import InputError
-from diffcourse.families.base import Progress, unscale
+from diffcourse.families.base import Progress, scale, unscale
 
 FOLDER = Path(__file__).parent
 
@@ -68,7 +68,7 @@ class FeatureNet(nn.Module):
                 f"images of type {images.dtype} and shape {list(images.shape[1:])}: these features are for uint8 images "
                 f"of shape {list(self.image_shape)}"
             )
-        return self.body(images.float() / 127.5 - 1)
+        return self.body(scale(images))
 
     def classify(self, images: Tensor) -> Tensor:
         """The logits of the classes, float [B, classes], of uint8 images [B, C, H, W]."""
@@ -92,8 +92,8 @@ def card(name: str) -> dict:
     """
     if name not in names():
         raise InputError(
-            f"no features come along for {name!r}, only for {', '.join(names())}; "
-            "give Inception's weights (InceptionFeatures, --inception FILE) for others"
+            f"no features come along for {name!r}, only for {', '.join(names())}: "
+            "give Inception's weights (InceptionFeatures, --inception FILE)"
         )
     return json.loads((FOLDER / f"{name}.json").read_text())
 
@@ -167,11 +167,10 @@ def extract(extractor: FeatureExtractor, images: Tensor, batch: int = 250, progr
         if not images.isfinite().all():
             raise InputError("the images contain NaN or infinity: the model that made them is broken")
         images = unscale(images)
-    weights = next(extractor.parameters(), None) if isinstance(extractor, nn.Module) else None
-    device = images.device if weights is None else weights.device
+    weights = next(extractor.parameters(), images) if isinstance(extractor, nn.Module) else images
     done, found = 0, []
     for part in images.split(batch):
-        found.append(extractor(part.to(device)).double().cpu())
+        found.append(extractor(part.to(weights.device)).double().cpu())
         done += len(part)
         if progress is not None:
             progress(done, len(images))
