@@ -1,6 +1,7 @@
 """What each part of the U-Net buys: train the digits' network again and again, each time with one part taken out.
 
-    python benchmarks/ablation.py                     everything; about half an hour on one core; writes ablation.json
+    python benchmarks/ablation.py                     everything; about half an hour on one core; writes
+                                                      diffcourse/measured/ablation.json, which chapter 11 reads
     python benchmarks/ablation.py --only "no skips"   one variant; prints, writes nothing
 
 All variants see the same images, steps and noise in training, and the same held-out digits, steps and noise afterwards, so their
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from diffcourse import measured
 from diffcourse.data import ImageData, load
 from diffcourse.families import DDPM, DDPMConfig
 from diffcourse.nets.unet import Block, ResBlock, SelfAttention, UNet
@@ -154,7 +156,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=700, help="training steps of 64 images, for every variant (default: 700)")
     parser.add_argument("--seeds", type=int, default=2, help="runs of each variant (default: 2)")
     parser.add_argument("--only", choices=list(VARIANTS), help="one variant; prints, writes nothing")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--out", type=Path, default=measured.FOLDER / "ablation.json")
     options = parser.parse_args()
     torch.set_num_threads(1)  # more are slower for images this small
 

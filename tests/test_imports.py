@@ -30,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "practice": {ALL, "errors", "algebra", "diffusion", "nets", "families"},
     "weights": {ALL, "errors", "diffusion", "families", "training"},
     "presets": {"errors", "config"},
+    "measured": {"errors"},
     "cli": {ALL, "diffcourse", "errors", "config", "data", "families", "training", "evaluation", "show", "weights", "presets"},
 }
 """What each part may import besides itself and the standard library. "families.base" allows that one module alone."""
