@@ -130,7 +130,7 @@ def precision_recall(
 
 def _radii(features: Tensor, k: int, count: Callable[[Tensor], None]) -> Tensor:
     """The distance from each to its k-th nearest fellow, [N]; the nearest of all is each itself."""
-    return torch.cat([block.kthvalue(k + 1, dim=1).values for block in _distances(features, features, count)])
+    return torch.cat([block.topk(k + 1, dim=1, largest=False).values[:, -1] for block in _distances(features, features, count)])
 
 
 def _covered(points: Tensor, centres: Tensor, radii: Tensor, count: Callable[[Tensor], None]) -> Tensor:

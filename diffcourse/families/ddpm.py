@@ -161,10 +161,8 @@ class DDPM(GenerativeModel):
         """
         if n < 1:
             raise InputError(f"n = {n}: ask for at least one image")
-        if sampler not in SAMPLERS:
-            raise InputError(f"unknown sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}")
-        walk, usual = SAMPLERS[sampler]
-        steps = min(usual or self.schedule.T, self.schedule.T) if steps is None else steps
+        steps = self.steps_of(sampler, steps)
+        walk, _ = SAMPLERS[sampler]
         like = next(self.parameters())
         if x_T is None:
             x_T = standard_normal_like(like.new_empty(n, *self.image_shape), generator)
@@ -186,6 +184,21 @@ class DDPM(GenerativeModel):
         extra = {"sigma": "learned"} if self.config.learned_variance and sampler == "ddpm" else {}
         x = walk(self.schedule, predict, x_T, generator=generator, steps=steps, watch=watch_and_count, **extra)
         return x.clamp(-1, 1)
+
+    def steps_of(self, sampler: str, steps: int | None = None) -> int:
+        """How many steps `sample` takes: those given, else T for ddpm and the sampler's own default for the others.
+
+        Raises:
+            InputError: for an unknown sampler, or steps outside 1..T.
+        """
+        if sampler not in SAMPLERS:
+            raise InputError(f"unknown sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}")
+        T = self.schedule.T
+        if steps is None:
+            return min(SAMPLERS[sampler][1] or T, T)
+        if not 1 <= steps <= T:
+            raise InputError(f"steps = {steps}: choose a number between 1 and T = {T}")
+        return steps
 
     def _known_labels(self, labels: Tensor, n: int) -> Tensor:
         if labels.shape != (n,) or labels.is_floating_point():

@@ -54,6 +54,21 @@ def card(name: str) -> dict:
     return json.loads((FOLDER / f"{name}.json").read_text())
 
 
+def trained_on(name: str | Path) -> str:
+    """Which data a model was trained on, in the words of its card or of its run: name, shape and checksum.
+
+    Raises:
+        InputError: if there is no such model, or the run does not say.
+    """
+    if str(name) in names():
+        return card(str(name))["data"]
+    path = Path(name) / "config.json"
+    try:
+        return json.loads(path.read_text())["data"]
+    except (OSError, ValueError, LookupError, TypeError):
+        raise InputError(f"{str(path)!r} does not say what the model was trained on: put back the file of the run") from None
+
+
 def export(run: str | Path, name: str, metrics: dict) -> Path:
     """Put the averaged weights of a run into the package, with their card; returns the path of the weights.
 
