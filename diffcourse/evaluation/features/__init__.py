@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as read_tensors
 from torch import Tensor, nn
 
+from diffcourse.data import torchvision_datasets
 from diffcourse.errors import InputError
 from diffcourse.families.base import Progress, scale, unscale
 
@@ -134,6 +135,7 @@ class InceptionFeatures(nn.Module):
         super().__init__()
         if not Path(path).is_file():
             raise InputError(f"there is no file {str(path)!r}: give the Inception weights that torch-fidelity publishes")
+        torchvision_datasets()  # torch-fidelity imports torchvision, which needs this beside a CPU-only torch
         try:
             from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
         except ImportError:
