@@ -499,14 +499,15 @@ def run_bench(options: argparse.Namespace, started: float, arguments: Sequence[s
         "hardware": hardware(device),
         "versions": versions() | bench.peer_versions(),
     }
-    with tqdm(total=2 * options.rounds * len(names), desc="timing", bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
-        report |= bench.compare(names, setting, ways=ways, rounds=options.rounds, say=say, progress=bar.update)
+    to_train, to_sample = (bench.fastest(names, ways, call, say) for call in (bench.train, bench.sample))
+    layout = "{l_bar}{bar}| {elapsed}<{remaining}"
+    with tqdm(total=2 * options.rounds * len(names), desc="timing", bar_format=layout) as bar:
+        report |= bench.compare(to_train, to_sample, rounds=options.rounds, progress=bar.update)
     if held_out is not None:
-        candidates = bench.fastest_in_training(names, ways, say)
-        seconds = 60 * options.equal_time * len(names)
-        with tqdm(total=100, desc="equal time", bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
+        with tqdm(total=100, desc="equal time", bar_format=layout) as bar:
+            share = 100 / (60 * options.equal_time * len(names))
             report["equal_time"] = bench.equal_time(
-                candidates, options.equal_time, held_out, progress=lambda took: bar.update(100 * took / seconds)
+                to_train, options.equal_time, held_out, progress=lambda seconds: bar.update(min(share * seconds, 100 - bar.n))
             )
     print(bench.table(report))
     if options.out is not None:

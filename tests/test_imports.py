@@ -30,8 +30,9 @@ ALLOWED: dict[str, set[str]] = {
     "practice": {ALL, "errors", "algebra", "diffusion", "nets", "families"},
     "weights": {ALL, "errors", "diffusion", "families", "training"},
     "presets": {"errors", "config"},
+    "bench": {ALL, "errors", "config", "data", "diffusion", "families", "training"},
     "measured": {"errors"},
-    "cli": {ALL, "diffcourse", "errors", "config", "data", "families", "training", "evaluation", "show", "weights", "presets"},
+    "cli": {ALL, "diffcourse", "errors", "config", "data", "families", "training", "evaluation", "show", "weights", "presets", "bench"},
 }
 """What each part may import besides itself and the standard library. "families.base" allows that one module alone."""
 
