@@ -62,6 +62,29 @@ def test_nearest_distance_by_hand():
     assert nearest_distance(half, torch.cat([black, white, half])).item() == 0
 
 
+def test_the_nearest_is_found():
+    index = torch.randperm(len(TRAIN), generator=torch.Generator().manual_seed(0))[:300]
+    found = nearest(TRAIN.images[index], TRAIN.images)
+    assert (found.distance == 0).all() and torch.equal(TRAIN.images[found.index], TRAIN.images[index])
+    distances = ((HELD_OUT.images[:40, None].double() - TRAIN.images[None].double()) / 255).square().flatten(2).mean(2).sqrt()
+    found = nearest(HELD_OUT.images[:40], TRAIN.images)
+    torch.testing.assert_close(found.distance.double(), distances.amin(1), rtol=1e-5, atol=0)
+    torch.testing.assert_close(distances[torch.arange(40), found.index], distances.amin(1), rtol=1e-5, atol=0)
+
+
+def test_memorisation():
+    fresh = memorisation(HELD_OUT.images, TRAIN.images, HELD_OUT.images)
+    assert fresh.copies == pytest.approx(0.01, abs=0.005) and fresh.nearest == fresh.nearest_real and fresh.n == 450
+    mixed = torch.cat([scale(HELD_OUT.images[:300]), scale(TRAIN.images[:100])])
+    report = memorisation(mixed, TRAIN.images, HELD_OUT.images)
+    assert report.copies == pytest.approx(0.25, abs=0.02) and report.nearest < fresh.nearest and report.n == 400
+    assert "copies 0.25" in str(report) and "400 samples and 450 held-out" in str(report)
+    whole = evaluate(mixed, TRAIN, HELD_OUT)
+    assert (whole.copies, whole.nearest, whole.nearest_real) == report[:3]
+    with pytest.raises(InputError, match="cannot be compared"):
+        memorisation(torch.zeros(2, 1, 4, 4), TRAIN.images, HELD_OUT.images)
+
+
 def test_bad_samples():
     with pytest.raises(InputError, match="NaN"):
         evaluate(torch.full((2, 1, 8, 8), float("nan")), TRAIN, HELD_OUT)

@@ -71,6 +71,7 @@ def fit_gaussian(features: Tensor) -> Gaussian:
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     """Squared Frechet distance |m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^1/2) of N(m_a, S_a) and N(m_b, S_b).
 
+    The book's eq-frechet: eq-frechet-1d for single numbers, eq-frechet-commuting where the axes agree.
     Dowson and Landau (1982); Heusel et al. (2017), equation 6. S_a S_b is not symmetric, and roots of such matrices are
     delicate; but it has the eigenvalues of S_a^1/2 S_b S_a^1/2, which is symmetric, and the trace needs no more.
 
