@@ -297,9 +297,9 @@ def run_evaluate(options: argparse.Namespace, started: float, arguments: Sequenc
     from diffcourse.training.checkpoint import write_file
     from diffcourse.training.loop import hardware, versions
 
-    # Everything that can be wrong is found before the long work begins.
+    # Whatever can be wrong is found before the long work begins.
     device, seed = choose_device(options.device), options.seed
-    for name, least in (("n", 2), ("n_bits", 2), ("batch", 1), ("seed", 0)):
+    for name, least in (("n", 4), ("n_bits", 2), ("batch", 1), ("seed", 0)):
         value = getattr(options, name)
         if value is not None and value < least:
             raise InputError(f"{name.replace('_', '-')} = {value}: give at least {least}")
@@ -311,21 +311,16 @@ def run_evaluate(options: argparse.Namespace, started: float, arguments: Sequenc
     train, held_out = real_images(options, model)
     metrics = choose_metrics(options.metrics, train, options.inception)
     n = min(len(held_out), 1000) if options.n is None else options.n
-    extractor, whose = None, options.inception and f"inception ({Path(options.inception).name})"
+    extractor, whose = None, train.name
     if {"frechet", "precision-recall"} & set(metrics):
-        net = evaluation.features.InceptionFeatures(options.inception) if whose else evaluation.features.load(train.name)
-        extractor, whose = net.to(device), whose or train.name
+        if options.inception is None:
+            extractor = evaluation.features.load(train.name, device)
+        else:
+            extractor, whose = evaluation.features.InceptionFeatures(options.inception).to(device), "inception"
+        evaluation.features.extract(extractor, train.images[:1])
 
-    found: dict[str, Any] = {}
-    report = {
-        "model": options.model,
-        "data": train.name,
-        "n_train": len(train),
-        "n_held_out": len(held_out),
-        "seed": seed,
-        "metrics": found,
-    }
-    print(f"{options.model}: {train.name}, {len(train)} training images, {len(held_out)} held out")
+    report = {"model": options.model, "data": train.name, "n_train": len(train), "n_held_out": len(held_out), "seed": seed}
+    told = f"{options.model} beside {train.name}: {len(train)} training images, {len(held_out)} held out"
     if set(metrics) - {"bits"}:
         classes = None
         if model.classes:
@@ -334,8 +329,11 @@ def run_evaluate(options: argparse.Namespace, started: float, arguments: Sequenc
         generator = torch.Generator(device).manual_seed(seed)
         samples = draw(model, n, generator, options.sampler, steps, classes, options.guidance, options.batch)
         report |= {"n": n, "sampler": options.sampler, "steps": steps, "guidance": options.guidance}
-        guided = f", guidance {options.guidance:g}" if options.guidance != 1 else ""
-        print(f"{n} samples: {options.sampler}, {steps} steps{guided}, seed {seed}")
+        told += f"\n{n} samples: {options.sampler}, {steps} steps, seed {seed}"
+        if model.classes:
+            told += f", of the training images' classes in their shares, guidance {options.guidance:g}"
+    print(told, flush=True)
+    found: dict[str, Any] = {}
     if extractor is not None:
         with bar("features") as progress:
             every = torch.cat([samples, train.images, held_out.images])
@@ -415,21 +413,24 @@ def choose_metrics(asked: tuple[str, ...] | None, train: ImageData, inception: s
     """The metrics asked for, or all that the data allow.
 
     Raises:
-        InputError: for an unknown one, or none.
+        InputError: for an unknown one, none at all, or one that needs classes where there are none.
     """
     from diffcourse.evaluation import features
 
+    labelled = len(train.labels.unique()) > 1
     if asked is not None:
         if unknown := [name for name in asked if name not in METRICS]:
             raise InputError(f"unknown metric {unknown[0]!r}; choose among {', '.join(METRICS)}")
         if not asked:
             raise InputError(f"no metric was named: choose among {', '.join(METRICS)}")
+        if "samples" in asked and not labelled:
+            raise InputError(f"{train.name} has one class only, and samples needs at least two: choose copies instead")
         return tuple(dict.fromkeys(asked))
     by_features = ("frechet", "precision-recall")
     if inception is None and train.name not in features.names():
         print(f"note: no features come along for {train.name}; --inception FILE adds frechet, precision-recall", file=sys.stderr)
         by_features = ()
-    return (*by_features, "samples" if len(train.labels.unique()) > 1 else "copies", "bits")
+    return (*by_features, "samples" if labelled else "copies", "bits")
 
 
 @contextmanager

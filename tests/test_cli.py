@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 from test_data import write_image, write_mnist
 
-from diffcourse import cli
+from diffcourse import cli, evaluation
+from diffcourse.data import load
 from diffcourse.errors import InputError
 from diffcourse.families import DDPM
 from diffcourse.presets import PRESETS, preset
@@ -201,6 +202,76 @@ def test_training_in_two_processes_and_resuming_in_one(tmp_path: Path, capfd: py
     assert cli.main(["train", "--data", "digits", *options, *out]) == 0
 
 
+def test_evaluate_reports_and_writes(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    out = tmp_path / "report.json"
+    base = ["evaluate", str(run), "--n", "30", "--n-bits", "5", "--sampler", "ddim", "--steps", "4", "--seed", "3"]
+    capsys.readouterr()
+    assert cli.main([*base, "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    for part in ("1347 training images, 450 held out", "30 samples: ddim, 4 steps, seed 3", "floor", "30 held-out real images"):
+        assert part in shown
+    assert "bits per dimension of 5 images (noise seed 3)" in shown and "convincing" in shown and "k = 3" in shown
+    report = json.loads(out.read_text())
+    expected = {"data": "digits", "n": 30, "sampler": "ddim", "steps": 4, "seed": 3, "n_held_out": 450}
+    assert {key: report[key] for key in expected} == expected and report["command"].startswith("diffcourse evaluate")
+    found = report["metrics"]
+    assert list(found) == ["frechet", "precision-recall", "samples", "bits"]
+    assert found["frechet"]["floor"] < found["frechet"]["distance"] and found["frechet"]["features"] == "digits"
+    assert found["precision-recall"]["n_real"] == 30 and found["samples"]["n"] == 30
+    bits = found["bits"]
+    assert len(bits["denoising"]) == len(bits["denoising_error"]) == 19 and bits["n"] == 5
+    assert bits["total"] == pytest.approx(bits["prior"] + sum(bits["denoising"]) + bits["reconstruction"])
+    assert os.listdir(tmp_path) == ["report.json"]
+    # The numbers are those of the functions, for the images that `sample` draws with the same seed.
+    draw = ["--n", "30", "--sampler", "ddim", "--steps", "4", "--seed", "3", "--out", str(tmp_path / "a.npy")]
+    cli.main(["sample", str(run), *draw])
+    samples = torch.from_numpy(np.load(tmp_path / "a.npy"))
+    net = evaluation.features.load("digits")
+    parts = (samples, load("digits").images, load("digits", "test").images)
+    features = [evaluation.features.extract(net, part) for part in parts]
+    again = evaluation.frechet(*features, features="digits", seed=3)
+    assert found["frechet"]["distance"] == pytest.approx(again.distance, rel=1e-4)
+    assert found["frechet"]["floor"] == pytest.approx(again.floor, rel=1e-4)
+    assert found["samples"] == vars(evaluation.evaluate(samples, load("digits"), load("digits", "test")))
+
+
+def test_evaluate_only_what_was_asked(run: Path, tmp_path: Path):
+    out = tmp_path / "report.json"
+    assert cli.main(["evaluate", str(run), "--metrics", "bits", "--n-bits", "2", "--out", str(out)]) == 0
+    report = json.loads(out.read_text())
+    assert list(report["metrics"]) == ["bits"] and "sampler" not in report
+    base = ["evaluate", str(run), "--n", "9", "--steps", "2", "--out", str(out)]
+    assert cli.main([*base, "--metrics", "copies,frechet,copies"]) == 0
+    assert list(json.loads(out.read_text())["metrics"]) == ["copies", "frechet"]
+
+
+def test_evaluate_a_model_with_classes(tmp_path: Path, capsys: pytest.CaptureFixture):
+    options = ["--classes", "10", "--T", "5", "--width", "8", "--steps", "1", "--batch", "4", "--processes", "1"]
+    cli.main(["train", "--data", "digits", *options, "--out", str(tmp_path / "run")])
+    capsys.readouterr()
+    base = ["evaluate", str(tmp_path / "run"), "--n", "8", "--n-bits", "3"]
+    assert cli.main([*base, "--guidance", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert "classes in their shares, guidance 2" in shown and "given the class" in shown
+
+
+def test_evaluate_beside_a_folder(run: Path, tmp_path: Path, fails: Fails, capsys: pytest.CaptureFixture):
+    """Without labels and features of its own: copies and bits remain, and frechet is named as missing."""
+    for kind in ("photos", "fresh"):
+        for i in range(6):
+            write_image(tmp_path / kind / f"{i}.png", size=(8, 8), colour=20 * i)
+    base = ["evaluate", run, "--data", tmp_path / "photos", "--n", "4", "--steps", "2", "--n-bits", "2"]
+    assert "no held-out images to compare with: give some with --held-out" in fails(*base)
+    held_out = [*base, "--held-out", tmp_path / "fresh"]
+    assert "no features come along for 'photos'" in fails(*held_out, "--metrics", "frechet")
+    assert "photos has one class only" in fails(*held_out, "--metrics", "samples")
+    capsys.readouterr()
+    assert cli.main([str(a) for a in held_out]) == 0
+    out, err = capsys.readouterr()
+    assert "copies" in out and "frechet" not in out
+    assert "no features come along for photos" in err and "was trained on other images than" in err
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 BAD_TRAINING = [
@@ -294,6 +365,54 @@ def test_bad_sampling(
     monkeypatch.chdir(tmp_path)
     assert message in fails("sample", run, "--out", "a.npy", *arguments)
     assert os.listdir(tmp_path) == []
+
+
+BAD_EVALUATING = [
+    (["--metrics", "fid"], "unknown metric 'fid'; choose among frechet, precision-recall"),
+    (["--metrics", "bits,frechett"], "unknown metric 'frechett'"),
+    (["--metrics", ""], "no metric was named"),
+    (["--sampler", "euler"], "unknown sampler 'euler'; choose one of ddpm, ddim"),
+    (["--steps", "21"], "steps = 21: choose a number between 1 and T = 20"),
+    (["--steps", "0"], "steps = 0"),
+    (["--n", "3"], "n = 3: give at least 4"),
+    (["--n-bits", "1"], "n-bits = 1: give at least 2"),
+    (["--batch", "0"], "batch = 0"),
+    (["--seed", "-1"], "seed = -1"),
+    (["--guidance", "2"], "guidance = 2 needs labels"),
+    (["--data", "emnist"], "the data 'emnist' are none of digits, mnist"),
+    (["--data", "mnist", "--root", "nowhere"], "mnist is missing or damaged in 'nowhere'"),
+    (["--held-out", "nowhere"], "unknown data set 'nowhere'"),
+    (["--inception", "nowhere.pth"], "there is no file 'nowhere.pth'"),
+    (["--device", "tpu"], "unknown device 'tpu'"),
+    (["--out", "report.txt"], "ends in .json"),
+    (["--out", "missing/report.json"], "in a folder that exists"),
+]
+
+
+@pytest.mark.parametrize("arguments, message", BAD_EVALUATING, ids=lambda v: " ".join(v) if isinstance(v, list) else "")
+def test_bad_evaluating(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: Fails, arguments: list[str], message: str
+):
+    monkeypatch.chdir(tmp_path)
+    assert message in fails("evaluate", run, "--n", "4", "--out", "report.json", *arguments)
+    assert os.listdir(tmp_path) == []
+
+
+def test_evaluating_other_images_than_the_model_draws(run: Path, tmp_path: Path, fails: Fails):
+    write_mnist(tmp_path)
+    assert "shape [1, 28, 28], the model draws [1, 8, 8]" in fails("evaluate", run, "--data", "mnist", "--root", tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint.pt").write_bytes((run / "checkpoint.pt").read_bytes())
+    assert "does not say what the model was trained on" in fails("evaluate", tmp_path / "run")
+
+
+def test_full_disk_while_writing_a_report(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    out = tmp_path / "report.json"
+    out.write_text("old")
+    with small_files(10):
+        code = cli.main(["evaluate", str(run), "--metrics", "bits", "--n-bits", "2", "--out", str(out)])
+    assert code == 2 and "before is intact" in capsys.readouterr().err
+    assert out.read_text() == "old" and os.listdir(tmp_path) == ["report.json"]
 
 
 def test_unknown_models_and_damaged_checkpoints(run: Path, tmp_path: Path, fails: Fails):
