@@ -13,6 +13,7 @@ from diffcourse.algebra import (
     reverse_process,
     sampling,
     simplified_loss,
+    training,
 )
 from diffcourse.algebra.claim import Claim, ClaimError, NearMiss, Refuted
 from diffcourse.algebra.latex import UnreadableError
@@ -23,6 +24,7 @@ CHAPTERS: dict[str, ModuleType] = {
     "08-reverse-process": reverse_process,
     "09-elbo": elbo,
     "10-simplified-loss": simplified_loss,
+    "12-training": training,
     "13-sampling": sampling,
     "20-errata": errata,
 }

@@ -336,5 +336,20 @@ STEPS = (
 
 CLAIMS: tuple[Claim, ...] = AVERAGE + STEPS
 
-IN_TEXT: dict[str, Literal["true", "setting"]] = {}
+IN_TEXT: dict[str, Literal["true", "setting"]] = {
+    r"(1-\kappa)^2 \sigma^2": "setting",
+    r"+1": "setting",
+    r"1-\bar\alpha_t": "setting",
+    r"1-\kappa^n": "setting",
+    r"1/(1-\kappa)": "setting",
+    r"1/n": "setting",
+    r"N = (1+\kappa)/(1-\kappa)": "setting",
+    r"\bar\alpha_1 = 0.9999": "setting",
+    r"\kappa = 0.995": "setting",
+    r"\kappa = 0.9999": "setting",
+    r"\log(2)/(-\log \kappa)": "setting",
+    r"\sigma^2/N": "setting",
+    r"n = 0": "setting",
+    r"t = T": "setting",
+}
 """See `forward_process.IN_TEXT`."""
