@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {ALL, "errors", "data", "families.base"},
     # On top: they may see all that stands above this line, and never cli.
     "show": {ALL, "errors", "data", "diffusion", "families"},
-    "practice": {ALL, "errors", "algebra", "diffusion", "nets", "families"},
+    "practice": {ALL, "errors", "algebra", "diffusion", "nets", "families", "evaluation"},
     "weights": {ALL, "errors", "diffusion", "families", "training"},
     "presets": {"errors", "config"},
     "bench": {ALL, "errors", "config", "data", "diffusion", "families", "training"},

@@ -8,6 +8,7 @@ from types import ModuleType
 from diffcourse.algebra import (
     elbo,
     errata,
+    evaluation,
     forward_process,
     gaussians,
     reverse_process,
@@ -26,6 +27,7 @@ CHAPTERS: dict[str, ModuleType] = {
     "10-simplified-loss": simplified_loss,
     "12-training": training,
     "13-sampling": sampling,
+    "14-evaluation": evaluation,
     "20-errata": errata,
 }
 """The module of each chapter whose formulas are proved."""

@@ -379,5 +379,25 @@ FEW = (
 
 CLAIMS: tuple[Claim, ...] = LIKELIHOOD + ONE_DIMENSION + VECTORS + FEW
 
-IN_TEXT: dict[str, Literal["true", "setting"]] = {}
+IN_TEXT: dict[str, Literal["true", "setting"]] = {
+    r"2\, x^\top y \le x^\top M x + y^\top M^{-1} y": "setting",
+    r"M \Sigma_1 M = \Sigma_2": "setting",
+    r"M^{-1} \Sigma_2": "setting",
+    r"M^{1/2} x - M^{-1/2} y": "setting",
+    r"\Sigma_1 + \Sigma_2 - 2 M \Sigma_1": "setting",
+    r"\Sigma_1^{1/2} M \Sigma_1^{1/2}": "setting",
+    r"\Sigma_1^{1/2} \Sigma_2 \Sigma_1^{1/2}": "setting",
+    r"\log 2": "setting",
+    r"\log_2 10": "setting",
+    r"\log_2 17 = 4.09": "setting",
+    r"\sigma_1^2 + \sigma_2^2": "setting",
+    r"\sigma_1^2 + \sigma_2^2 - 2 \sigma_1 \sigma_2": "setting",
+    r"\sigma_2/\sigma_1": "setting",
+    r"a = 0.01": "setting",
+    r"k + 1": "setting",
+    r"k = 3": "setting",
+    r"x \sim \mathcal{N}(0, 1)": "setting",
+    r"x^2 + y^2 - 2 x y": "setting",
+    r"y = M x": "setting",
+}
 """See `forward_process.IN_TEXT`."""
