@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from diffcourse.errors import InputError
+from diffcourse.families import DDPM
 from diffcourse.nets.unet import Block, ResBlock, SelfAttention, UNet, timestep_embedding
+from diffcourse.presets import PRESETS
 
 SMALL = {"width": 8, "groups": 2, "heads": 2, "multipliers": (1, 2), "attention": (1,)}
 
@@ -70,7 +72,81 @@ def test_attention_stands_where_it_was_asked_for() -> None:
     assert levels(net.middle) == [True, False]
 
 
+def test_channels_and_blocks_of_each_level_are_those_asked_for() -> None:
+    net = UNet(**{**SMALL, "multipliers": (1, 3, 2), "blocks": 2})
+    width = [layer.residual.conv2.out_channels if isinstance(layer, Block) else "change" for layer in net.down]
+    assert width == [8, 8, "change", 24, 24, "change", 16, 16]
+    width = [layer.residual.conv2.out_channels if isinstance(layer, Block) else "change" for layer in net.up]
+    assert width == [16, 16, 16, "change", 24, 24, 24, "change", 8, 8, 8]
+
+
+def test_every_norm_has_the_groups_asked_for() -> None:
+    norms = [module for module in UNet(**{**SMALL, "groups": 4}).modules() if isinstance(module, nn.GroupNorm)]
+    assert len(norms) > 10 and {norm.num_groups for norm in norms} == {4}
+
+
+def test_the_preset_cifar10_is_the_published_network() -> None:
+    """Ho et al. (2020), appendix B: 35.7 million weights, one attention at 16x16 behind each block there."""
+    net = DDPM(PRESETS["cifar10"][0]).net
+    assert sum(p.numel() for p in net.parameters()) == 35_746_307
+    attentions = [module.qkv.in_channels for module in net.modules() if isinstance(module, SelfAttention)]
+    assert attentions == [256] * 6  # two on the way down, three on the way up, one in the middle
+
+
+# Options
+
+
+def test_twice_the_channels_may_go_out() -> None:
+    net = awake(UNet(**SMALL, channels=3, out_channels=6))
+    assert net(image(2, 3, 8, 8), torch.tensor([1, 2])).shape == (2, 6, 8, 8)
+
+
+def test_patches_are_channels_in_between() -> None:
+    """The network with patch=2 is the one without, for images whose patches have been made channels."""
+    patched, plain = awake(UNet(**SMALL, channels=3, patch=2)), awake(UNet(**SMALL, channels=12))
+    plain.load_state_dict(patched.state_dict())
+    x, t = image(2, 3, 8, 12), torch.tensor([1, 2])
+    channels = x.reshape(2, 3, 4, 2, 6, 2).permute(0, 1, 3, 5, 2, 4).reshape(2, 12, 4, 6)
+    out = plain(channels, t).reshape(2, 3, 2, 2, 4, 6).permute(0, 1, 4, 2, 5, 3).reshape(2, 3, 8, 12)
+    assert torch.equal(patched(x, t), out)
+    with pytest.raises(InputError, match="images of 8x10 pixels do not divide by 4"):
+        patched(x[..., :10], t)
+
+
+def test_a_class_matters_and_none_is_the_last_row() -> None:
+    net = awake(UNet(**SMALL, classes=3))
+    x, t = image(1, 1, 8, 8).expand(4, -1, -1, -1), torch.full((4,), 7)
+    answers = net(x, t, torch.tensor([0, 1, 2, 3]))
+    assert torch.cdist(answers.flatten(1), answers.flatten(1)).add(torch.eye(4)).min() > 1e-3
+    assert torch.allclose(net(x[:1], t[:1]), answers[3:], rtol=1e-12)
+    with pytest.raises(InputError, match="this network knows no classes"):
+        awake(UNet(**SMALL))(x, t, torch.tensor([0, 1, 2, 0]))
+
+
+@pytest.mark.parametrize("scale_shift", [True, False])
+def test_time_is_told_behind_the_norm_or_before_it(scale_shift: bool) -> None:
+    block = awake(ResBlock(4, 6, 16, 2, 0.0, scale_shift))
+    x, embedding = image(2, 4, 4, 4), image(2, 16, seed=1)
+    told = block.scale_shift(nn.functional.silu(embedding))[:, :, None, None]
+    h = block.conv1(nn.functional.silu(block.norm1(x)))
+    if scale_shift:
+        assert told.shape[1] == 12
+        h = block.norm2(h) + block.norm2(h) * told[:, :6] + told[:, 6:]
+    else:
+        h = block.norm2(h + told)
+    assert torch.allclose(block(x, embedding), block.shortcut(x) + block.conv2(nn.functional.silu(h)), rtol=1e-12)
+
+
 # At the start
+
+
+def test_the_last_layers_start_at_zero_and_no_others() -> None:
+    torch.manual_seed(0)
+    zeros = [name for name, p in UNet(**SMALL).named_parameters() if name.endswith("weight") and (p == 0).all()]
+    assert zeros == [
+        name for name, _ in UNet(**SMALL).named_parameters()
+        if name.endswith(("conv2.weight", "attention.out.weight")) or name == "last.2.weight"
+    ]  # fmt: skip
 
 
 def test_a_fresh_network_returns_zero() -> None:
@@ -206,6 +282,25 @@ def test_embedding_tells_all_steps_apart() -> None:
     assert neighbours.max() < 1.2 * neighbours.min()  # a step is as long everywhere
 
 
+def test_products_of_embeddings_depend_on_the_difference_alone() -> None:
+    vectors = timestep_embedding(torch.arange(1001), 16, dtype=torch.float64)
+    assert vectors.dtype == torch.float64
+    products = vectors @ vectors.T
+    for difference in (0, 1, 30, 500):
+        diagonal = products.diagonal(difference)
+        assert torch.allclose(diagonal, diagonal[0].expand_as(diagonal), rtol=0, atol=1e-11)
+
+
+def test_embedding_does_not_round_the_time() -> None:
+    """In bfloat16, step 999 would be step 1000; a network in half precision is told the time in float32 all the same."""
+    net = UNet(**SMALL).bfloat16()
+    told = []
+    net.embed.register_forward_pre_hook(lambda module, given: told.append(given[0]))
+    net(torch.zeros(2, 1, 4, 4, dtype=torch.bfloat16), torch.tensor([999, 1000]))
+    assert not torch.equal(*told[0])
+    assert torch.equal(told[0], timestep_embedding(torch.tensor([999, 1000]), 8).bfloat16())
+
+
 def test_embedding_takes_times_between_steps() -> None:
     half = timestep_embedding(torch.tensor([1.5]), 8)
     assert half[0, 0].item() == pytest.approx(math.cos(1.5), abs=1e-6)
@@ -253,6 +348,8 @@ def test_images_must_be_halved_evenly(height: int, width: int) -> None:
         ({"width": 0}, "width=0"),
         ({"groups": 0}, "groups=0"),
         ({"heads": 0}, "heads=0"),
+        ({"patch": 0}, "patch=0"),
+        ({"classes": -1}, "classes=-1"),
         ({"width": 9, "groups": 3, "heads": 3}, "width = 9: give an even number"),
     ],
     ids=str,

@@ -15,6 +15,7 @@ from diffcourse.algebra import (
     sampling,
     simplified_loss,
     training,
+    unet,
 )
 from diffcourse.algebra.claim import Claim, ClaimError, NearMiss, Refuted
 from diffcourse.algebra.latex import UnreadableError
@@ -25,6 +26,7 @@ CHAPTERS: dict[str, ModuleType] = {
     "08-reverse-process": reverse_process,
     "09-elbo": elbo,
     "10-simplified-loss": simplified_loss,
+    "11-unet": unet,
     "12-training": training,
     "13-sampling": sampling,
     "14-evaluation": evaluation,

@@ -12,7 +12,7 @@ from sympy import Expr
 
 from diffcourse.algebra.claim import Claim, NearMiss, Statement
 from diffcourse.algebra.notation import family, function, symbol
-from diffcourse.algebra.proving import at, integrate_gaussian, only, require, require_equal, require_positive
+from diffcourse.algebra.proving import at, only, require, require_equal
 
 x, k, s, R, omega = (family(name) for name in ("x", "k", "s", "R", r"\omega"))
 query, key, value, match, brought, share = (family(name) for name in ("u", "v", "y", "z", "o", "a"))
@@ -249,46 +249,48 @@ NORM = (
 # Attention
 
 
+def expectation(polynomial: Expr) -> Expr:
+    """Of a polynomial in independent standard Gaussian numbers: odd powers vanish, and the mean of z^2m is (2m - 1)!!."""
+    terms = sp.Poly(polynomial, *sorted(polynomial.atoms(sp.Indexed), key=str)).terms()
+    means = [factor * sp.prod([sp.factorial2(p - 1) for p in powers]) for powers, factor in terms if not any(p % 2 for p in powers)]
+    return sp.Add(*means)
+
+
 def attention(statement: Statement) -> None:
     require(len(statement) == 3 and all(relation.ops == ("=",) for relation in statement), "three definitions, please")
     output, weight, score = statement
     j = symbol("j")
-    require(
-        (output.lhs, weight.lhs, score.lhs) == (brought[i], share[i, j], match[i, j]), "not what is brought, the share and the match"
-    )
+    named = (output.lhs, weight.lhs, score.lhs) == (brought[i], share[i, j], match[i, j])
+    require(named, "not what is brought, the share and the match")
 
     def matches(of: int, to: int, size: int) -> Expr:
         return at(score.rhs, i=of, j=to, d=size)
 
     # A match of independent standard Gaussian components has mean zero and variance one, however many there are.
     for size in (1, 2, 3):
-        square = sp.expand(matches(1, 2, size) ** 2)
-        for component in sorted(square.atoms(sp.Indexed), key=str):
-            number = sp.Dummy("number", real=True)
-            normal = sp.exp(-(number**2) / 2) / sp.sqrt(2 * sp.pi)
-            square = sp.Add(*(integrate_gaussian(term * normal, number) for term in sp.Add.make_args(sp.expand(square.subs(component, number)))))
-        require_equal(square, 1, f"the variance of a match of {size} components and 1")
+        a_match = matches(1, 2, size)
+        require_equal(expectation(a_match), 0, f"the mean of a match of {size} components and 0")
+        require_equal(expectation(a_match**2), 1, f"the variance of a match of {size} components and 1")
 
     pixels = (1, 2, 3)
-
-    def result(of: int, at_match: dict[Expr, Expr]) -> Expr:
-        shares = {share[of, to]: at(weight.rhs, i=of, j=to, n=3).subs(at_match, simultaneous=True) for to in pixels}
-        return at(output.rhs, i=of, n=3).subs(shares)
-
-    for of in pixels:
-        shares = [at(weight.rhs, i=of, j=to, n=3) for to in pixels]
-        require_equal(sp.Add(*shares), 1, "the sum of all shares and 1")
-        for one, other in permutations(range(3), 2):
-            odds = sp.expand_log(sp.log(shares[one] / shares[other]), force=True)
-            require_equal(odds, match[of, pixels[one]] - match[of, pixels[other]], "the logarithm of two shares' ratio and the matches' difference")
-        require_equal(result(of, {}).subs({value[to]: value[1] for to in pixels}), value[1], "the average of equal values and that value")
+    shares = {(p, q): at(weight.rhs, i=p, j=q, n=3) for p in pixels for q in pixels}
+    results = {p: at(output.rhs, i=p, n=3).subs({share[p, q]: shares[p, q] for q in pixels}) for p in pixels}
+    for p in pixels:
+        require_equal(sp.Add(*(shares[p, q] for q in pixels)), 1, "the sum of a pixel's shares and 1")
+        for one, other in permutations(pixels, 2):
+            odds = sp.expand_log(sp.log(shares[p, one] / shares[p, other]), force=True)
+            require_equal(odds, match[p, one] - match[p, other], "the logarithm of two shares' ratio and their matches' difference")
+        for q in pixels:
+            require_equal(sp.diff(results[p], value[q]), shares[p, q], "the influence of a value and its share")
+        require_equal(results[p].subs({value[q]: 0 for q in pixels}), 0, "what values of zero bring and 0")
     # Pixels in another order: the answers come in that order, and are otherwise the same.
     for order in permutations(pixels):
         moved = dict(zip(pixels, order))
-        renamed = {match[p, q]: match[moved[p], moved[q]] for p in pixels for q in pixels} | {value[p]: value[moved[p]] for p in pixels}
-        for of in pixels:
-            require_equal(result(of, {}).subs(renamed, simultaneous=True), result(moved[of], {}), "the answer to a pixel that has moved and to the pixel")
-    require_positive(sp.diff(result(1, {}), value[2]), "the influence of another pixel's value")
+        renamed = {match[p, q]: match[moved[p], moved[q]] for p in pixels for q in pixels}
+        renamed |= {value[p]: value[moved[p]] for p in pixels}
+        for p in pixels:
+            answer = results[p].subs(renamed, simultaneous=True)
+            require_equal(answer, results[moved[p]], "the answer in the place to which a pixel has moved and its answer")
 
 
 ATTENTION = (
@@ -299,7 +301,7 @@ ATTENTION = (
         r" a_{i,j} &= \frac{\exp(z_{i,j})}{\sum_{k=1}^{n} \exp(z_{i,k})} \\"
         r" z_{i,j} &= \frac{1}{\sqrt{d}} \sum_{k=1}^{d} u_{i,k} v_{j,k}"
         r" \end{aligned}",
-        "for three pixels: the shares add up to one, their odds are the matches, matches have variance one, and the order of the pixels is all the same",
+        "three pixels: shares add up to one, their odds are the matches, whose variance is one, and no order of pixels is special",
         attention,
         (
             NearMiss(
@@ -308,7 +310,7 @@ ATTENTION = (
                 r" a_{i,j} &= \frac{\exp(z_{i,j})}{\sum_{k=1}^{n} \exp(z_{k,j})} \\"
                 r" z_{i,j} &= \frac{1}{\sqrt{d}} \sum_{k=1}^{d} u_{i,k} v_{j,k}"
                 r" \end{aligned}",
-                "the sum over those who ask: their shares of one pixel add up to one, not the shares of one pixel's attention",
+                "the sum taken over those who ask: a pixel's shares no longer add up to one",
             ),
             NearMiss(
                 r"\begin{aligned}"
@@ -333,5 +335,7 @@ ATTENTION = (
 
 CLAIMS: tuple[Claim, ...] = RECEPTIVE + COUNTS + TIME + NORM + ATTENTION
 
-IN_TEXT: dict[str, Literal["true", "setting"]] = {}
+IN_TEXT: dict[str, Literal["true", "setting"]] = {
+    "R_0 = 1": "setting",
+}
 """See `forward_process.IN_TEXT`."""

@@ -88,10 +88,10 @@ class SelfAttention(nn.Module):
         self.out = zero(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, C, H, W]: each head computes eq-attention, with eq-attention-cost multiplications for all heads."""
+        """[B, C, H, W] -> [B, C, H, W]: eq-attention in each head; it costs eq-attention-cost."""
         b, c, h, w = x.shape
-        # [B, 3C, H, W] -> three of [B, heads, H W, C / heads]
-        q, k, v = self.qkv(self.norm(x)).reshape(b, 3, self.heads, c // self.heads, h * w).transpose(3, 4).unbind(1)
+        qkv = self.qkv(self.norm(x)).reshape(b, 3, self.heads, c // self.heads, h * w)
+        q, k, v = qkv.transpose(3, 4).unbind(1)  # each [B, heads, H W, C / heads]
         mixed = F.scaled_dot_product_attention(q, k, v)
         return x + self.out(mixed.transpose(2, 3).reshape(b, c, h, w))
 
