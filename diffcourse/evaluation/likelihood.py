@@ -19,18 +19,18 @@ class LikelihoodReport(NamedTuple):
     """
 
     total: float
-    """A + sum of B_t + C: an upper bound of minus the log2 of the probability."""
+    """A + sum of B_t + C, an upper bound of minus the log2 of the probability."""
     total_error: float
-    """Its standard error: from the choice of the images and from the noise."""
+    """Its standard error, from the choice of the images and from the noise."""
     prior: float | None
     """A."""
     denoising: Tensor | None
-    """B_2 .. B_T, float64 [T - 1]: B_t stands at index t - 2."""
+    """B_2 .. B_T, float64 [T - 1]; B_t stands at index t - 2."""
     reconstruction: float | None
     """C."""
     prior_error: float | None
     denoising_error: Tensor | None
-    """[T - 1]"""
+    """[T - 1]."""
     reconstruction_error: float | None
     n: int
     """How many images."""

@@ -17,7 +17,7 @@ class Nearest(NamedTuple):
     distance: Tensor
     """[N], root mean square over the components; from black to white is 1."""
     index: Tensor
-    """int64 [N]: which one it is."""
+    """int64 [N], which one it is."""
 
 
 class MemorisationReport(NamedTuple):

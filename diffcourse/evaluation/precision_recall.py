@@ -43,7 +43,7 @@ class PrecisionRecall(NamedTuple):
     real_recall: float | None = None
     """Their recall."""
     n_held_out: int = 0
-    """How many of them: as many as samples, where there are enough."""
+    """How many of them; as many as samples, where there are enough."""
     seed: int | None = None
     """The seed that the samples were drawn with; None if it is not known."""
     real_seed: int = 0
