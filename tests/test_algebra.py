@@ -121,6 +121,7 @@ X, T, S = family("x"), symbol("t"), symbol("s")
         (r"x_t = \sqrt{a}\, x_{t-1}", sp.sqrt(symbol("a")) * X[T - 1]),
         (r"x_t = \frac{a}{b} x_0^2", symbol("a") / symbol("b") * X[0] ** 2),
         (r"x_t = a - b - 2 \cdot 3", symbol("a") - symbol("b") - 6),
+        (r"\begin{aligned} x_t &= a \\ &\quad + b \end{aligned}", symbol("a") + symbol("b")),
         (r"x_t = -a^2", -(symbol("a") ** 2)),
         (r"x_t = a(b + 1)/2", symbol("a") * (symbol("b") + 1) / 2),
         (r"x_t = \bar{\alpha}_t", family(r"\bar\alpha")[T]),

@@ -210,24 +210,32 @@ JENSEN = (
     ),
     Claim(
         "eq-gap",
-        r"\log p_\theta(x_0) - \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{p_\theta(x_{0:T})}{q(x_{1:T} \mid x_0)}\Big]"
-        r" = D_{\mathrm{KL}}\big(q(x_{1:T} \mid x_0) \,\big\|\, p_\theta(x_{1:T} \mid x_0)\big)",
+        r"\begin{aligned}"
+        r" &\log p_\theta(x_0) - \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{p_\theta(x_{0:T})}{q(x_{1:T} \mid x_0)}\Big] \\"
+        r" &= D_{\mathrm{KL}}\big(q(x_{1:T} \mid x_0) \,\big\|\, p_\theta(x_{1:T} \mid x_0)\big)"
+        r" \end{aligned}",
         "exact sums in finite worlds, T = 1, 2, 3, 4",
         gap,
         (
             NearMiss(
-                r"\log p_\theta(x_0) - \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{p_\theta(x_{0:T})}{q(x_{1:T} \mid x_0)}\Big]"
-                r" = D_{\mathrm{KL}}\big(p_\theta(x_{1:T} \mid x_0) \,\big\|\, q(x_{1:T} \mid x_0)\big)",
+                r"\begin{aligned}"
+                r" &\log p_\theta(x_0) - \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{p_\theta(x_{0:T})}{q(x_{1:T} \mid x_0)}\Big] \\"
+                r" &= D_{\mathrm{KL}}\big(p_\theta(x_{1:T} \mid x_0) \,\big\|\, q(x_{1:T} \mid x_0)\big)"
+                r" \end{aligned}",
                 "the divergence the wrong way round",
             ),
             NearMiss(
-                r"\log p_\theta(x_0) - \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{p_\theta(x_{0:T})}{q(x_{1:T} \mid x_0)}\Big]"
-                r" = D_{\mathrm{KL}}\big(q(x_{1:T} \mid x_0) \,\big\|\, p_\theta(x_{1:T})\big)",
+                r"\begin{aligned}"
+                r" &\log p_\theta(x_0) - \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{p_\theta(x_{0:T})}{q(x_{1:T} \mid x_0)}\Big] \\"
+                r" &= D_{\mathrm{KL}}\big(q(x_{1:T} \mid x_0) \,\big\|\, p_\theta(x_{1:T})\big)"
+                r" \end{aligned}",
                 "the model's paths without x_0 given",
             ),
             NearMiss(
-                r"\log p_\theta(x_0) + \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{p_\theta(x_{0:T})}{q(x_{1:T} \mid x_0)}\Big]"
-                r" = D_{\mathrm{KL}}\big(q(x_{1:T} \mid x_0) \,\big\|\, p_\theta(x_{1:T} \mid x_0)\big)",
+                r"\begin{aligned}"
+                r" &\log p_\theta(x_0) + \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{p_\theta(x_{0:T})}{q(x_{1:T} \mid x_0)}\Big] \\"
+                r" &= D_{\mathrm{KL}}\big(q(x_{1:T} \mid x_0) \,\big\|\, p_\theta(x_{1:T} \mid x_0)\big)"
+                r" \end{aligned}",
                 "a wrong sign",
             ),
         ),
@@ -397,24 +405,35 @@ def bound_abc(statement: Statement) -> None:
 STEPS = (
     Claim(
         "eq-bound-steps",
-        r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big]"
-        r" = \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[-\log p(x_T) + \sum_{t=1}^{T} \log \frac{q(x_t \mid x_{t-1})}{p_\theta(x_{t-1} \mid x_t)}\Big]",
+        r"\begin{aligned}"
+        r" &\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big] \\"
+        r" &= \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[-\log p(x_T) + \sum_{t=1}^{T} \log \frac{q(x_t \mid x_{t-1})}{p_\theta(x_{t-1} \mid x_t)}\Big]"
+        r" \end{aligned}",
         "both chains put in, for T = 1, 2, 3, 4",
         bound_steps,
         (
             NearMiss(
-                r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big]"
-                r" = \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log p(x_T) + \sum_{t=1}^{T} \log \frac{q(x_t \mid x_{t-1})}{p_\theta(x_{t-1} \mid x_t)}\Big]",
+                r"\begin{aligned}"
+                r" &\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big] \\"
+                r" &= \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log p(x_T) + \sum_{t=1}^{T} \log"
+                r" \frac{q(x_t \mid x_{t-1})}{p_\theta(x_{t-1} \mid x_t)}\Big]"
+                r" \end{aligned}",
                 "the prior's sign",
             ),
             NearMiss(
-                r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big]"
-                r" = \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[-\log p(x_T) + \sum_{t=2}^{T} \log \frac{q(x_t \mid x_{t-1})}{p_\theta(x_{t-1} \mid x_t)}\Big]",
+                r"\begin{aligned}"
+                r" &\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big] \\"
+                r" &= \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[-\log p(x_T) + \sum_{t=2}^{T} \log"
+                r" \frac{q(x_t \mid x_{t-1})}{p_\theta(x_{t-1} \mid x_t)}\Big]"
+                r" \end{aligned}",
                 "the first step missing",
             ),
             NearMiss(
-                r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big]"
-                r" = \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[-\log p(x_T) + \prod_{t=1}^{T} \log \frac{q(x_t \mid x_{t-1})}{p_\theta(x_{t-1} \mid x_t)}\Big]",
+                r"\begin{aligned}"
+                r" &\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big] \\"
+                r" &= \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[-\log p(x_T) + \prod_{t=1}^{T} \log"
+                r" \frac{q(x_t \mid x_{t-1})}{p_\theta(x_{t-1} \mid x_t)}\Big]"
+                r" \end{aligned}",
                 "a product of logarithms",
             ),
         ),
@@ -460,40 +479,52 @@ STEPS = (
     ),
     Claim(
         "eq-bound-terms",
-        r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big]"
-        r" = \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_T \mid x_0)}{p(x_T)}"
-        r" + \sum_{t=2}^{T} \log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)} - \log p_\theta(x_0 \mid x_1)\Big]",
+        r"\begin{aligned}"
+        r" &\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big] \\"
+        r" &= \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_T \mid x_0)}{p(x_T)} \\"
+        r" &\quad + \sum_{t=2}^{T} \log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)} - \log p_\theta(x_0 \mid x_1)\Big]"
+        r" \end{aligned}",
         "by induction for every T and every path, with Bayes' rule for the posteriors",
         bound_terms,
         (
             NearMiss(
-                r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big]"
-                r" = \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_T \mid x_0)}{p(x_T)}"
-                r" + \sum_{t=1}^{T} \log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)} - \log p_\theta(x_0 \mid x_1)\Big]",
+                r"\begin{aligned}"
+                r" &\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big] \\"
+                r" &= \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_T \mid x_0)}{p(x_T)} \\"
+                r" &\quad + \sum_{t=1}^{T} \log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)} - \log p_\theta(x_0 \mid x_1)\Big]"
+                r" \end{aligned}",
                 "from t = 1: the reconstruction counted twice",
             ),
             NearMiss(
-                r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big]"
-                r" = \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_T \mid x_0)}{p(x_T)}"
-                r" + \sum_{t=0}^{T} \log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)} - \log p_\theta(x_0 \mid x_1)\Big]",
+                r"\begin{aligned}"
+                r" &\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big] \\"
+                r" &= \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_T \mid x_0)}{p(x_T)} \\"
+                r" &\quad + \sum_{t=0}^{T} \log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)} - \log p_\theta(x_0 \mid x_1)\Big]"
+                r" \end{aligned}",
                 "from t = 0: two terms that do not exist",
             ),
             NearMiss(
-                r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big]"
-                r" = \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_T \mid x_0)}{p(x_T)}"
-                r" + \sum_{t=2}^{T} \log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)} + \log p_\theta(x_0 \mid x_1)\Big]",
+                r"\begin{aligned}"
+                r" &\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big] \\"
+                r" &= \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_T \mid x_0)}{p(x_T)} \\"
+                r" &\quad + \sum_{t=2}^{T} \log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)} + \log p_\theta(x_0 \mid x_1)\Big]"
+                r" \end{aligned}",
                 "the reconstruction's sign",
             ),
             NearMiss(
-                r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big]"
-                r" = \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[-\log p(x_T)"
-                r" + \sum_{t=2}^{T} \log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)} - \log p_\theta(x_0 \mid x_1)\Big]",
+                r"\begin{aligned}"
+                r" &\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big] \\"
+                r" &= \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[-\log p(x_T) \\"
+                r" &\quad + \sum_{t=2}^{T} \log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)} - \log p_\theta(x_0 \mid x_1)\Big]"
+                r" \end{aligned}",
                 "what the telescope leaves at its end forgotten",
             ),
             NearMiss(
-                r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big]"
-                r" = \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_T \mid x_0)}{p(x_T)}"
-                r" + \sum_{t=2}^{T} \log \frac{q(x_t \mid x_{t-1})}{p_\theta(x_{t-1} \mid x_t)} - \log p_\theta(x_0 \mid x_1)\Big]",
+                r"\begin{aligned}"
+                r" &\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big] \\"
+                r" &= \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_T \mid x_0)}{p(x_T)} \\"
+                r" &\quad + \sum_{t=2}^{T} \log \frac{q(x_t \mid x_{t-1})}{p_\theta(x_{t-1} \mid x_t)} - \log p_\theta(x_0 \mid x_1)\Big]"
+                r" \end{aligned}",
                 "the step forwards where its posterior belongs",
             ),
         ),
@@ -520,29 +551,40 @@ STEPS = (
     ),
     Claim(
         "eq-marginalise",
-        r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)}\Big]"
-        r" = \mathbb{E}_{q(x_t \mid x_0)}\Big[D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big)\Big]",
+        r"\begin{aligned}"
+        r" &\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)}\Big] \\"
+        r" &= \mathbb{E}_{q(x_t \mid x_0)}\Big[D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big)\Big]"
+        r" \end{aligned}",
         "exact sums in finite worlds for every t = 2 .. T, T = 2, 3, 4",
         marginalise,
         (
             NearMiss(
-                r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)}\Big]"
-                r" = \mathbb{E}_{q(x_t \mid x_0)}\Big[D_{\mathrm{KL}}\big(p_\theta(x_{t-1} \mid x_t) \,\big\|\, q(x_{t-1} \mid x_t, x_0)\big)\Big]",
+                r"\begin{aligned}"
+                r" &\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)}\Big] \\"
+                r" &= \mathbb{E}_{q(x_t \mid x_0)}\Big[D_{\mathrm{KL}}\big(p_\theta(x_{t-1} \mid x_t) \,\big\|\, q(x_{t-1} \mid x_t, x_0)\big)\Big]"
+                r" \end{aligned}",
                 "the divergence the wrong way round",
             ),
             NearMiss(
-                r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)}\Big]"
-                r" = \mathbb{E}_{q(x_t)}\Big[D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big)\Big]",
+                r"\begin{aligned}"
+                r" &\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)}\Big] \\"
+                r" &= \mathbb{E}_{q(x_t)}\Big[D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big)\Big]"
+                r" \end{aligned}",
                 "averaged over x_t without x_0 given",
             ),
             NearMiss(
-                r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)}\Big]"
-                r" = \int \mathbb{E}_{q(x_t \mid x_0)}\Big[D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big)\Big]\, \mathrm{d}x_0",
+                r"\begin{aligned}"
+                r" &\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)}\Big] \\"
+                r" &= \int \mathbb{E}_{q(x_t \mid x_0)}\Big[D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\,"
+                r" p_\theta(x_{t-1} \mid x_t)\big)\Big]\, \mathrm{d}x_0"
+                r" \end{aligned}",
                 "an integral over x_0, which is given",
             ),
             NearMiss(
-                r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)}\Big]"
-                r" = D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big)",
+                r"\begin{aligned}"
+                r" &\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)}\Big] \\"
+                r" &= D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big)"
+                r" \end{aligned}",
                 "no average over x_t",
             ),
         ),
@@ -734,34 +776,44 @@ CLOSED = (
     ),
     Claim(
         "eq-term-b",
-        r"D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big)"
-        r" = \frac{1}{2} \Big(\log \frac{\sigma_t^2}{\tilde\beta_t}"
-        r" + \frac{\tilde\beta_t + (\tilde\mu_t(x_t, x_0) - \mu_\theta(x_t, t))^2}{\sigma_t^2} - 1\Big)",
+        r"\begin{aligned}"
+        r" &D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big) \\"
+        r" &= \frac{1}{2} \Big(\log \frac{\sigma_t^2}{\tilde\beta_t} + \frac{\tilde\beta_t"
+        r" + (\tilde\mu_t(x_t, x_0) - \mu_\theta(x_t, t))^2}{\sigma_t^2} - 1\Big)"
+        r" \end{aligned}",
         "the integral of q log(q/p) for two Gaussians",
         term_b,
         (
             NearMiss(
-                r"D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big)"
-                r" = \frac{1}{2} \Big(\log \frac{\tilde\beta_t}{\sigma_t^2}"
-                r" + \frac{\tilde\beta_t + (\tilde\mu_t(x_t, x_0) - \mu_\theta(x_t, t))^2}{\sigma_t^2} - 1\Big)",
+                r"\begin{aligned}"
+                r" &D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big) \\"
+                r" &= \frac{1}{2} \Big(\log \frac{\tilde\beta_t}{\sigma_t^2} + \frac{\tilde\beta_t"
+                r" + (\tilde\mu_t(x_t, x_0) - \mu_\theta(x_t, t))^2}{\sigma_t^2} - 1\Big)"
+                r" \end{aligned}",
                 "the logarithm's fraction upside down",
             ),
             NearMiss(
-                r"D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big)"
-                r" = \frac{1}{2} \Big(\log \frac{\tilde\beta_t}{\sigma_t^2}"
-                r" + \frac{\sigma_t^2 + (\tilde\mu_t(x_t, x_0) - \mu_\theta(x_t, t))^2}{\tilde\beta_t} - 1\Big)",
+                r"\begin{aligned}"
+                r" &D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big) \\"
+                r" &= \frac{1}{2} \Big(\log \frac{\tilde\beta_t}{\sigma_t^2} + \frac{\sigma_t^2"
+                r" + (\tilde\mu_t(x_t, x_0) - \mu_\theta(x_t, t))^2}{\tilde\beta_t} - 1\Big)"
+                r" \end{aligned}",
                 "the divergence the wrong way round",
             ),
             NearMiss(
-                r"D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big)"
-                r" = \frac{1}{2} \Big(\log \frac{\sigma_t^2}{\tilde\beta_t}"
-                r" + \frac{\tilde\beta_t + (\tilde\mu_t(x_t, x_0) - \mu_\theta(x_t, t))^2}{\sigma_t^2}\Big)",
+                r"\begin{aligned}"
+                r" &D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big) \\"
+                r" &= \frac{1}{2} \Big(\log \frac{\sigma_t^2}{\tilde\beta_t} + \frac{\tilde\beta_t"
+                r" + (\tilde\mu_t(x_t, x_0) - \mu_\theta(x_t, t))^2}{\sigma_t^2}\Big)"
+                r" \end{aligned}",
                 "the 1 missing: equal densities would be apart",
             ),
             NearMiss(
-                r"D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big)"
-                r" = \frac{1}{2} \Big(\log \frac{\sigma_t}{\tilde\beta_t}"
-                r" + \frac{\tilde\beta_t + (\tilde\mu_t(x_t, x_0) - \mu_\theta(x_t, t))^2}{\sigma_t} - 1\Big)",
+                r"\begin{aligned}"
+                r" &D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big) \\"
+                r" &= \frac{1}{2} \Big(\log \frac{\sigma_t}{\tilde\beta_t} + \frac{\tilde\beta_t"
+                r" + (\tilde\mu_t(x_t, x_0) - \mu_\theta(x_t, t))^2}{\sigma_t} - 1\Big)"
+                r" \end{aligned}",
                 "the standard deviation in place of the variance",
             ),
         ),
@@ -827,24 +879,36 @@ CLOSED = (
     ),
     Claim(
         "eq-decoder",
-        r"p_\theta(x_0 \mid x_1) = \int_{e_k}^{e_{k+1}} \mathcal{N}\big(y; \mu_\theta(x_1, 1), \sigma_1^2\big)\, \mathrm{d}y"
-        r" = \Phi\Big(\frac{e_{k+1} - \mu_\theta(x_1, 1)}{\sigma_1}\Big) - \Phi\Big(\frac{e_k - \mu_\theta(x_1, 1)}{\sigma_1}\Big)",
+        r"\begin{aligned}"
+        r" &p_\theta(x_0 \mid x_1) \\"
+        r" &= \int_{e_k}^{e_{k+1}} \mathcal{N}\big(y; \mu_\theta(x_1, 1), \sigma_1^2\big)\, \mathrm{d}y \\"
+        r" &= \Phi\Big(\frac{e_{k+1} - \mu_\theta(x_1, 1)}{\sigma_1}\Big) - \Phi\Big(\frac{e_k - \mu_\theta(x_1, 1)}{\sigma_1}\Big)"
+        r" \end{aligned}",
         "the distribution function has the density as its slope at both ends",
         decoder,
         (
             NearMiss(
-                r"p_\theta(x_0 \mid x_1) = \int_{e_k}^{e_{k+1}} \mathcal{N}\big(y; \mu_\theta(x_1, 1), \sigma_1^2\big)\, \mathrm{d}y"
-                r" = \Phi\Big(\frac{e_{k+1} - \mu_\theta(x_1, 1)}{\sigma_1^2}\Big) - \Phi\Big(\frac{e_k - \mu_\theta(x_1, 1)}{\sigma_1^2}\Big)",
+                r"\begin{aligned}"
+                r" &p_\theta(x_0 \mid x_1) \\"
+                r" &= \int_{e_k}^{e_{k+1}} \mathcal{N}\big(y; \mu_\theta(x_1, 1), \sigma_1^2\big)\, \mathrm{d}y \\"
+                r" &= \Phi\Big(\frac{e_{k+1} - \mu_\theta(x_1, 1)}{\sigma_1^2}\Big) - \Phi\Big(\frac{e_k - \mu_\theta(x_1, 1)}{\sigma_1^2}\Big)"
+                r" \end{aligned}",
                 "divided by the variance",
             ),
             NearMiss(
-                r"p_\theta(x_0 \mid x_1) = \int_{e_k}^{e_{k+1}} \mathcal{N}\big(y; \mu_\theta(x_1, 1), \sigma_1^2\big)\, \mathrm{d}y"
-                r" = \Phi\Big(\frac{e_k - \mu_\theta(x_1, 1)}{\sigma_1}\Big) - \Phi\Big(\frac{e_{k+1} - \mu_\theta(x_1, 1)}{\sigma_1}\Big)",
+                r"\begin{aligned}"
+                r" &p_\theta(x_0 \mid x_1) \\"
+                r" &= \int_{e_k}^{e_{k+1}} \mathcal{N}\big(y; \mu_\theta(x_1, 1), \sigma_1^2\big)\, \mathrm{d}y \\"
+                r" &= \Phi\Big(\frac{e_k - \mu_\theta(x_1, 1)}{\sigma_1}\Big) - \Phi\Big(\frac{e_{k+1} - \mu_\theta(x_1, 1)}{\sigma_1}\Big)"
+                r" \end{aligned}",
                 "a negative probability",
             ),
             NearMiss(
-                r"p_\theta(x_0 \mid x_1) = \int_{e_{k-1}}^{e_k} \mathcal{N}\big(y; \mu_\theta(x_1, 1), \sigma_1^2\big)\, \mathrm{d}y"
-                r" = \Phi\Big(\frac{e_k - \mu_\theta(x_1, 1)}{\sigma_1}\Big) - \Phi\Big(\frac{e_{k-1} - \mu_\theta(x_1, 1)}{\sigma_1}\Big)",
+                r"\begin{aligned}"
+                r" &p_\theta(x_0 \mid x_1) \\"
+                r" &= \int_{e_{k-1}}^{e_k} \mathcal{N}\big(y; \mu_\theta(x_1, 1), \sigma_1^2\big)\, \mathrm{d}y \\"
+                r" &= \Phi\Big(\frac{e_k - \mu_\theta(x_1, 1)}{\sigma_1}\Big) - \Phi\Big(\frac{e_{k-1} - \mu_\theta(x_1, 1)}{\sigma_1}\Big)"
+                r" \end{aligned}",
                 "the piece of the level below",
             ),
         ),
@@ -1218,6 +1282,10 @@ EXACT = (
 CLAIMS: tuple[Claim, ...] = MODEL + JENSEN + STEPS + CLOSED + EXACT
 
 IN_TEXT: dict[str, Literal["true", "setting"]] = {
+    r"(1-\bar\alpha_1)/V_1": "setting",
+    r"(1-\bar\alpha_T)/V_T": "setting",
+    r"(1-\bar\alpha_t)/V_t": "setting",
+    r"(1-\bar\alpha_{t-1})/V_{t-1}": "setting",
     r"1 - 1/u": "setting",
     r"1-\bar\alpha_1": "setting",
     r"1-\bar\alpha_T": "setting",
@@ -1226,19 +1294,30 @@ IN_TEXT: dict[str, Literal["true", "setting"]] = {
     r"M_T = 0": "setting",
     r"S_T = 1": "setting",
     r"T = 1": "setting",
+    r"V_T - 1": "setting",
+    r"\bar\alpha_T V_0 - \bar\alpha_T": "setting",
+    r"\bar\alpha_T m^2 + V_T - 1 - \log V_T": "setting",
+    r"\beta_t V_{t-1}/V_t": "setting",
     r"\log p_\theta(x_0)": "setting",
     r"\log q(x_1 \mid x_0) - \log p_\theta(x_0 \mid x_1)": "setting",
     r"\log q(x_T \mid x_0) - \log q(x_1 \mid x_0)": "setting",
     r"\log u \le u - 1": "setting",
     r"\sigma_t^2 = \beta_t": "setting",
     r"\sigma_t^2 = \tilde\beta_t": "setting",
+    r"\sigma_t^2/\tilde\beta_t": "setting",
+    r"\sqrt{\bar\alpha_T}\, m": "setting",
     r"\sqrt{\bar\alpha_T}\, x_0": "setting",
+    r"\tfrac{1}{2} \log(2 \pi V_0) + \tfrac{1}{2}": "setting",
+    r"\tfrac{1}{2} \log(2 \pi \beta_1 V_0/V_1) + \tfrac{1}{2}": "setting",
     r"\tilde\beta_1 = 0": "setting",
+    r"\tilde\beta_t/\sigma_t^2": "setting",
+    r"m^2 + V_0": "setting",
     r"p(x_T) = \mathcal{N}(x_T; 0, I)": "setting",
     r"p_\theta(x_{0:T}) = p_\theta(x_{1:T} \mid x_0)\, p_\theta(x_0)": "setting",
+    r"q(x_t \mid x_{t-1}) = q(x_{t-1} \mid x_t, x_0)\, q(x_t \mid x_0)/q(x_{t-1} \mid x_0)": "setting",
     r"q(x_{T-1} \mid x_0)/q(x_T \mid x_0)": "setting",
-    r"u - 1": "setting",
     r"u - 1 - \log u": "setting",
+    r"u - 1": "setting",
     r"u = 1": "setting",
     r"u > 0": "setting",
 }

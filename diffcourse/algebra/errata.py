@@ -424,16 +424,20 @@ SLIPS: tuple[Slip, ...] = (
     Slip(
         "eq-marginalise",
         SLIDES + ", in a line on the way",
-        r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)}\Big]"
-        r" = \int \mathbb{E}_{q(x_t \mid x_0)}\Big[D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big)\Big]\, \mathrm{d}x_0",
+        r"\begin{aligned}"
+        r" &\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)}\Big] \\"
+        r" &= \int \mathbb{E}_{q(x_t \mid x_0)}\Big[D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big)\Big]\, \mathrm{d}x_0"
+        r" \end{aligned}",
         "x_0 is given on the left, and integrated over on the right",
     ),
     Slip(
         "eq-bound-terms",
         SLIDES + ", put into the bound",
-        r"\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big]"
-        r" = \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_T \mid x_0)}{p(x_T)}"
-        r" + \sum_{t=0}^{T} \log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)} - \log p_\theta(x_0 \mid x_1)\Big]",
+        r"\begin{aligned}"
+        r" &\mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_{1:T} \mid x_0)}{p_\theta(x_{0:T})}\Big] \\"
+        r" &= \mathbb{E}_{q(x_{1:T} \mid x_0)}\Big[\log \frac{q(x_T \mid x_0)}{p(x_T)} \\"
+        r" &\quad + \sum_{t=0}^{T} \log \frac{q(x_{t-1} \mid x_t, x_0)}{p_\theta(x_{t-1} \mid x_t)} - \log p_\theta(x_0 \mid x_1)\Big]"
+        r" \end{aligned}",
         "the sum from t = 0, where it begins at t = 2",
     ),
     Slip(
@@ -494,7 +498,7 @@ _LETTERS = {
     r"\bar\alpha": "ᾱ", r"\bar\epsilon": "ε̄", r"\tilde\mu": "μ̃", r"\tilde\beta": "β̃", r"\alpha": "α", r"\beta": "β", r"\epsilon": "ε",
     r"\hat x": "x̂", r"\tanh": "tanh", r"\exp": "exp", r"\operatorname{SNR}": "SNR", r"\operatorname{Var}": "Var", r"\sigma": "σ", r"\theta": "θ", r"\mu": "μ", r"\mathcal{N}": "N", r"\mathbb{E}": "E", r"\mathrm{d}": "d", r"D_{\mathrm{KL}}": "KL",
     r"L_{\mathrm{simple}}": "L_simple", r"\prod": "∏", r"\sum": "∑", r"\int": "∫", r"\sim": "~", r"\approx": "≈", r"\mid": "|", r"\cdot": "·",
-    r"\|": "‖", r"\log": "log", r"\qquad": " ", r"\,": " ", r"\begin{aligned}": "",
+    r"\|": "‖", r"\log": "log", r"\quad": " ", r"\qquad": " ", r"\,": " ", r"\begin{aligned}": "",
     r"\end{aligned}": "", r"\\": " ",
 }  # fmt: skip
 _GROUP = r"\{((?:[^{}]|(?<=[_^])\{[^{}]*\})*)\}"

@@ -877,6 +877,10 @@ IN_TEXT: dict[str, Literal["true", "setting"]] = {
     r"a^2 + b^2": "setting",
     r"z - y": "setting",
     r"t = T": "setting",
+    r"\exp(z) + \exp(-z)": "setting",
+    r"\exp(z) - \exp(-z)": "setting",
+    r"\bar\alpha_0 = 1": "setting",
+    r"z = \sqrt{\bar\alpha_t}\, x_t/(1-\bar\alpha_t)": "setting",
 }
 """Formulas in the chapter's running text that are no part of a claim. What is "true" is proved by the tests; a "setting"
 (an assumption, a number, a name) is pinned here word for word, so that nobody changes it unnoticed."""

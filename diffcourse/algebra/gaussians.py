@@ -192,24 +192,32 @@ DENSITY = (
     ),
     Claim(
         "eq-gauss-moments",
-        r"\mathbb{E}[x] = \int x\, \mathcal{N}(x; \mu, \sigma^2)\, \mathrm{d}x = \mu, \qquad"
-        r" \operatorname{Var}[x] = \int (x-\mu)^2\, \mathcal{N}(x; \mu, \sigma^2)\, \mathrm{d}x = \sigma^2",
+        r"\begin{aligned}"
+        r" \mathbb{E}[x] &= \int x\, \mathcal{N}(x; \mu, \sigma^2)\, \mathrm{d}x = \mu \\"
+        r" \operatorname{Var}[x] &= \int (x-\mu)^2\, \mathcal{N}(x; \mu, \sigma^2)\, \mathrm{d}x = \sigma^2"
+        r" \end{aligned}",
         "both integrals, by completing the square and by the standard moments",
         gauss_moments,
         (
             NearMiss(
-                r"\mathbb{E}[x] = \int x\, \mathcal{N}(x; \mu, \sigma^2)\, \mathrm{d}x = \mu, \qquad"
-                r" \operatorname{Var}[x] = \int (x-\mu)^2\, \mathcal{N}(x; \mu, \sigma^2)\, \mathrm{d}x = \sigma",
+                r"\begin{aligned}"
+                r" \mathbb{E}[x] &= \int x\, \mathcal{N}(x; \mu, \sigma^2)\, \mathrm{d}x = \mu \\"
+                r" \operatorname{Var}[x] &= \int (x-\mu)^2\, \mathcal{N}(x; \mu, \sigma^2)\, \mathrm{d}x = \sigma"
+                r" \end{aligned}",
                 "the standard deviation in place of the variance",
             ),
             NearMiss(
-                r"\mathbb{E}[x] = \int x\, \mathcal{N}(x; \mu, \sigma^2)\, \mathrm{d}x = \mu, \qquad"
-                r" \operatorname{Var}[x] = \int x^2\, \mathcal{N}(x; \mu, \sigma^2)\, \mathrm{d}x = \sigma^2",
+                r"\begin{aligned}"
+                r" \mathbb{E}[x] &= \int x\, \mathcal{N}(x; \mu, \sigma^2)\, \mathrm{d}x = \mu \\"
+                r" \operatorname{Var}[x] &= \int x^2\, \mathcal{N}(x; \mu, \sigma^2)\, \mathrm{d}x = \sigma^2"
+                r" \end{aligned}",
                 "the second moment in place of the variance",
             ),
             NearMiss(
-                r"\mathbb{E}[x] = \int x\, \mathcal{N}(x; \mu, \sigma^2)\, \mathrm{d}x = 0, \qquad"
-                r" \operatorname{Var}[x] = \int (x-\mu)^2\, \mathcal{N}(x; \mu, \sigma^2)\, \mathrm{d}x = \sigma^2",
+                r"\begin{aligned}"
+                r" \mathbb{E}[x] &= \int x\, \mathcal{N}(x; \mu, \sigma^2)\, \mathrm{d}x = 0 \\"
+                r" \operatorname{Var}[x] &= \int (x-\mu)^2\, \mathcal{N}(x; \mu, \sigma^2)\, \mathrm{d}x = \sigma^2"
+                r" \end{aligned}",
                 "a mean of zero",
             ),
         ),
@@ -457,25 +465,28 @@ PRODUCT = (
     ),
     Claim(
         "eq-product-exponent",
-        r"\frac{(x-\mu_1)^2}{\sigma_1^2} + \frac{(x-\mu_2)^2}{\sigma_2^2} ="
-        r" \Big(\frac{1}{\sigma_1^2} + \frac{1}{\sigma_2^2}\Big) x^2"
-        r" - 2 \Big(\frac{\mu_1}{\sigma_1^2} + \frac{\mu_2}{\sigma_2^2}\Big) x"
-        r" + \frac{\mu_1^2}{\sigma_1^2} + \frac{\mu_2^2}{\sigma_2^2}",
+        r"\begin{aligned}"
+        r" &\frac{(x-\mu_1)^2}{\sigma_1^2} + \frac{(x-\mu_2)^2}{\sigma_2^2} \\"
+        r" &= \Big(\frac{1}{\sigma_1^2} + \frac{1}{\sigma_2^2}\Big) x^2 - 2 \Big(\frac{\mu_1}{\sigma_1^2} + \frac{\mu_2}{\sigma_2^2}\Big) x"
+        r" + \frac{\mu_1^2}{\sigma_1^2} + \frac{\mu_2^2}{\sigma_2^2}"
+        r" \end{aligned}",
         "both sides are the exponent of the two densities, the right one by powers of x",
         product_exponent,
         (
             NearMiss(
-                r"\frac{(x-\mu_1)^2}{\sigma_1^2} + \frac{(x-\mu_2)^2}{\sigma_2^2} ="
-                r" \Big(\frac{1}{\sigma_1^2} + \frac{1}{\sigma_2^2}\Big) x^2"
-                r" - \Big(\frac{\mu_1}{\sigma_1^2} + \frac{\mu_2}{\sigma_2^2}\Big) x"
-                r" + \frac{\mu_1^2}{\sigma_1^2} + \frac{\mu_2^2}{\sigma_2^2}",
+                r"\begin{aligned}"
+                r" &\frac{(x-\mu_1)^2}{\sigma_1^2} + \frac{(x-\mu_2)^2}{\sigma_2^2} \\"
+                r" &= \Big(\frac{1}{\sigma_1^2} + \frac{1}{\sigma_2^2}\Big) x^2 - \Big(\frac{\mu_1}{\sigma_1^2} +"
+                r" \frac{\mu_2}{\sigma_2^2}\Big) x + \frac{\mu_1^2}{\sigma_1^2} + \frac{\mu_2^2}{\sigma_2^2}"
+                r" \end{aligned}",
                 "the 2 of the mixed term lost",
             ),
             NearMiss(
-                r"\frac{(x-\mu_1)^2}{\sigma_1^2} + \frac{(x-\mu_2)^2}{\sigma_2^2} ="
-                r" \frac{1}{\sigma_1^2 + \sigma_2^2}\, x^2"
-                r" - 2 \Big(\frac{\mu_1}{\sigma_1^2} + \frac{\mu_2}{\sigma_2^2}\Big) x"
-                r" + \frac{\mu_1^2}{\sigma_1^2} + \frac{\mu_2^2}{\sigma_2^2}",
+                r"\begin{aligned}"
+                r" &\frac{(x-\mu_1)^2}{\sigma_1^2} + \frac{(x-\mu_2)^2}{\sigma_2^2} \\"
+                r" &= \frac{1}{\sigma_1^2 + \sigma_2^2}\, x^2 - 2 \Big(\frac{\mu_1}{\sigma_1^2} + \frac{\mu_2}{\sigma_2^2}\Big) x +"
+                r" \frac{\mu_1^2}{\sigma_1^2} + \frac{\mu_2^2}{\sigma_2^2}"
+                r" \end{aligned}",
                 "adding variances in place of precisions",
             ),
         ),
@@ -951,19 +962,27 @@ DIVERGENCE = (
     ),
     Claim(
         "eq-kl-standard",
-        r"D_{\mathrm{KL}}\Big(\prod_{i=1}^{d} \mathcal{N}(x_i; \mu_i, \sigma_i^2) \,\Big\|\, \prod_{i=1}^{d} \mathcal{N}(x_i; 0, 1)\Big) ="
-        r" \frac{1}{2} \sum_{i=1}^{d} \big(\mu_i^2 + \sigma_i^2 - 1 - \log \sigma_i^2\big)",
+        r"\begin{aligned}"
+        r" &D_{\mathrm{KL}}\Big(\prod_{i=1}^{d} \mathcal{N}(x_i; \mu_i, \sigma_i^2) \,\Big\|\, \prod_{i=1}^{d} \mathcal{N}(x_i; 0, 1)\Big) \\"
+        r" &= \frac{1}{2} \sum_{i=1}^{d} \big(\mu_i^2 + \sigma_i^2 - 1 - \log \sigma_i^2\big)"
+        r" \end{aligned}",
         "the average of the logarithms over 1, 2, 3 components",
         kl_standard,
         (
             NearMiss(
-                r"D_{\mathrm{KL}}\Big(\prod_{i=1}^{d} \mathcal{N}(x_i; \mu_i, \sigma_i^2) \,\Big\|\, \prod_{i=1}^{d} \mathcal{N}(x_i; 0, 1)\Big) ="
-                r" \frac{1}{2} \sum_{i=1}^{d} \big(\mu_i^2 + \sigma_i^2 - 1 - \log \sigma_i\big)",
+                r"\begin{aligned}"
+                r" &D_{\mathrm{KL}}\Big(\prod_{i=1}^{d} \mathcal{N}(x_i; \mu_i, \sigma_i^2) \,\Big\|\,"
+                r" \prod_{i=1}^{d} \mathcal{N}(x_i; 0, 1)\Big) \\"
+                r" &= \frac{1}{2} \sum_{i=1}^{d} \big(\mu_i^2 + \sigma_i^2 - 1 - \log \sigma_i\big)"
+                r" \end{aligned}",
                 "the logarithm of the standard deviation",
             ),
             NearMiss(
-                r"D_{\mathrm{KL}}\Big(\prod_{i=1}^{d} \mathcal{N}(x_i; \mu_i, \sigma_i^2) \,\Big\|\, \prod_{i=1}^{d} \mathcal{N}(x_i; 0, 1)\Big) ="
-                r" \frac{1}{2} \sum_{i=1}^{d} \big(1 + \log \sigma_i^2 - \mu_i^2 - \sigma_i^2\big)",
+                r"\begin{aligned}"
+                r" &D_{\mathrm{KL}}\Big(\prod_{i=1}^{d} \mathcal{N}(x_i; \mu_i, \sigma_i^2) \,\Big\|\,"
+                r" \prod_{i=1}^{d} \mathcal{N}(x_i; 0, 1)\Big) \\"
+                r" &= \frac{1}{2} \sum_{i=1}^{d} \big(1 + \log \sigma_i^2 - \mu_i^2 - \sigma_i^2\big)"
+                r" \end{aligned}",
                 "the sign with which it enters the bound",
             ),
         ),
@@ -971,34 +990,44 @@ DIVERGENCE = (
     ),
     Claim(
         "eq-kl-full",
-        r"D_{\mathrm{KL}}\big(\mathcal{N}(\boldsymbol\mu_1, \Sigma_1) \,\big\|\, \mathcal{N}(\boldsymbol\mu_2, \Sigma_2)\big) ="
-        r" \frac{1}{2} \Big[\log \frac{\det(\Sigma_2)}{\det(\Sigma_1)} + \operatorname{tr}(\Sigma_2^{-1} \Sigma_1)"
-        r" + (\boldsymbol\mu_1 - \boldsymbol\mu_2)^\top \Sigma_2^{-1} (\boldsymbol\mu_1 - \boldsymbol\mu_2) - d\Big]",
+        r"\begin{aligned}"
+        r" &D_{\mathrm{KL}}\big(\mathcal{N}(\boldsymbol\mu_1, \Sigma_1) \,\big\|\, \mathcal{N}(\boldsymbol\mu_2, \Sigma_2)\big) \\"
+        r" &= \frac{1}{2} \Big[\log \frac{\det(\Sigma_2)}{\det(\Sigma_1)} + \operatorname{tr}(\Sigma_2^{-1} \Sigma_1)"
+        r" + (\boldsymbol\mu_1 - \boldsymbol\mu_2)^\top \Sigma_2^{-1} (\boldsymbol\mu_1 - \boldsymbol\mu_2) - d\Big]"
+        r" \end{aligned}",
         "the average of the logarithms, with any covariance in 1 and 2 dimensions and a diagonal one in 3",
         kl_full,
         (
             NearMiss(
-                r"D_{\mathrm{KL}}\big(\mathcal{N}(\boldsymbol\mu_1, \Sigma_1) \,\big\|\, \mathcal{N}(\boldsymbol\mu_2, \Sigma_2)\big) ="
-                r" \frac{1}{2} \Big[\log \frac{\det(\Sigma_2)}{\det(\Sigma_1)} + \operatorname{tr}(\Sigma_2^{-1} \Sigma_1)"
-                r" + (\boldsymbol\mu_1 - \boldsymbol\mu_2)^\top \Sigma_1^{-1} (\boldsymbol\mu_1 - \boldsymbol\mu_2) - d\Big]",
+                r"\begin{aligned}"
+                r" &D_{\mathrm{KL}}\big(\mathcal{N}(\boldsymbol\mu_1, \Sigma_1) \,\big\|\, \mathcal{N}(\boldsymbol\mu_2, \Sigma_2)\big) \\"
+                r" &= \frac{1}{2} \Big[\log \frac{\det(\Sigma_2)}{\det(\Sigma_1)} + \operatorname{tr}(\Sigma_2^{-1} \Sigma_1)"
+                r" + (\boldsymbol\mu_1 - \boldsymbol\mu_2)^\top \Sigma_1^{-1} (\boldsymbol\mu_1 - \boldsymbol\mu_2) - d\Big]"
+                r" \end{aligned}",
                 "the distance measured with the wrong covariance",
             ),
             NearMiss(
-                r"D_{\mathrm{KL}}\big(\mathcal{N}(\boldsymbol\mu_1, \Sigma_1) \,\big\|\, \mathcal{N}(\boldsymbol\mu_2, \Sigma_2)\big) ="
-                r" \frac{1}{2} \Big[\log \frac{\det(\Sigma_2)}{\det(\Sigma_1)} + \operatorname{tr}(\Sigma_2^{-1} \Sigma_1)"
-                r" + (\boldsymbol\mu_1 - \boldsymbol\mu_2)^\top \Sigma_2^{-1} (\boldsymbol\mu_1 - \boldsymbol\mu_2) - 1\Big]",
+                r"\begin{aligned}"
+                r" &D_{\mathrm{KL}}\big(\mathcal{N}(\boldsymbol\mu_1, \Sigma_1) \,\big\|\, \mathcal{N}(\boldsymbol\mu_2, \Sigma_2)\big) \\"
+                r" &= \frac{1}{2} \Big[\log \frac{\det(\Sigma_2)}{\det(\Sigma_1)} + \operatorname{tr}(\Sigma_2^{-1} \Sigma_1)"
+                r" + (\boldsymbol\mu_1 - \boldsymbol\mu_2)^\top \Sigma_2^{-1} (\boldsymbol\mu_1 - \boldsymbol\mu_2) - 1\Big]"
+                r" \end{aligned}",
                 "1 in place of the number of components",
             ),
             NearMiss(
-                r"D_{\mathrm{KL}}\big(\mathcal{N}(\boldsymbol\mu_1, \Sigma_1) \,\big\|\, \mathcal{N}(\boldsymbol\mu_2, \Sigma_2)\big) ="
-                r" \frac{1}{2} \Big[\log \frac{\det(\Sigma_1)}{\det(\Sigma_2)} + \operatorname{tr}(\Sigma_2^{-1} \Sigma_1)"
-                r" + (\boldsymbol\mu_1 - \boldsymbol\mu_2)^\top \Sigma_2^{-1} (\boldsymbol\mu_1 - \boldsymbol\mu_2) - d\Big]",
+                r"\begin{aligned}"
+                r" &D_{\mathrm{KL}}\big(\mathcal{N}(\boldsymbol\mu_1, \Sigma_1) \,\big\|\, \mathcal{N}(\boldsymbol\mu_2, \Sigma_2)\big) \\"
+                r" &= \frac{1}{2} \Big[\log \frac{\det(\Sigma_1)}{\det(\Sigma_2)} + \operatorname{tr}(\Sigma_2^{-1} \Sigma_1)"
+                r" + (\boldsymbol\mu_1 - \boldsymbol\mu_2)^\top \Sigma_2^{-1} (\boldsymbol\mu_1 - \boldsymbol\mu_2) - d\Big]"
+                r" \end{aligned}",
                 "the determinants exchanged",
             ),
             NearMiss(
-                r"D_{\mathrm{KL}}\big(\mathcal{N}(\boldsymbol\mu_1, \Sigma_1) \,\big\|\, \mathcal{N}(\boldsymbol\mu_2, \Sigma_2)\big) ="
-                r" \frac{1}{2} \Big[\log \frac{\det(\Sigma_2)}{\det(\Sigma_1)} + \operatorname{tr}(\Sigma_1^{-1} \Sigma_2)"
-                r" + (\boldsymbol\mu_1 - \boldsymbol\mu_2)^\top \Sigma_2^{-1} (\boldsymbol\mu_1 - \boldsymbol\mu_2) - d\Big]",
+                r"\begin{aligned}"
+                r" &D_{\mathrm{KL}}\big(\mathcal{N}(\boldsymbol\mu_1, \Sigma_1) \,\big\|\, \mathcal{N}(\boldsymbol\mu_2, \Sigma_2)\big) \\"
+                r" &= \frac{1}{2} \Big[\log \frac{\det(\Sigma_2)}{\det(\Sigma_1)} + \operatorname{tr}(\Sigma_1^{-1} \Sigma_2)"
+                r" + (\boldsymbol\mu_1 - \boldsymbol\mu_2)^\top \Sigma_2^{-1} (\boldsymbol\mu_1 - \boldsymbol\mu_2) - d\Big]"
+                r" \end{aligned}",
                 "the trace of the inverse",
             ),
         ),
@@ -1115,24 +1144,32 @@ GRADIENTS = (
     ),
     Claim(
         "eq-score-gradient",
-        r"\nabla_{\mu}\, \mathbb{E}_{q(x)}[f(x)] = \mathbb{E}_{q(x)}\big[f(x)\, \nabla_{\mu} \log q(x)\big], \qquad"
-        r" \nabla_{\sigma}\, \mathbb{E}_{q(x)}[f(x)] = \mathbb{E}_{q(x)}\big[f(x)\, \nabla_{\sigma} \log q(x)\big]",
+        r"\begin{aligned}"
+        r" \nabla_{\mu}\, \mathbb{E}_{q(x)}[f(x)] &= \mathbb{E}_{q(x)}\big[f(x)\, \nabla_{\mu} \log q(x)\big] \\"
+        r" \nabla_{\sigma}\, \mathbb{E}_{q(x)}[f(x)] &= \mathbb{E}_{q(x)}\big[f(x)\, \nabla_{\sigma} \log q(x)\big]"
+        r" \end{aligned}",
         "both sides integrated, for any polynomial of degree four",
         score_gradient,
         (
             NearMiss(
-                r"\nabla_{\mu}\, \mathbb{E}_{q(x)}[f(x)] = \mathbb{E}_{q(x)}\big[f'(x)\, \nabla_{\mu} \log q(x)\big], \qquad"
-                r" \nabla_{\sigma}\, \mathbb{E}_{q(x)}[f(x)] = \mathbb{E}_{q(x)}\big[f'(x)\, \nabla_{\sigma} \log q(x)\big]",
+                r"\begin{aligned}"
+                r" \nabla_{\mu}\, \mathbb{E}_{q(x)}[f(x)] &= \mathbb{E}_{q(x)}\big[f'(x)\, \nabla_{\mu} \log q(x)\big] \\"
+                r" \nabla_{\sigma}\, \mathbb{E}_{q(x)}[f(x)] &= \mathbb{E}_{q(x)}\big[f'(x)\, \nabla_{\sigma} \log q(x)\big]"
+                r" \end{aligned}",
                 "the derivative of f as well",
             ),
             NearMiss(
-                r"\nabla_{\mu}\, \mathbb{E}_{q(x)}[f(x)] = \mathbb{E}_{q(x)}\big[f(x)\, \nabla_{x} \log q(x)\big], \qquad"
-                r" \nabla_{\sigma}\, \mathbb{E}_{q(x)}[f(x)] = \mathbb{E}_{q(x)}\big[f(x)\, \nabla_{\sigma} \log q(x)\big]",
+                r"\begin{aligned}"
+                r" \nabla_{\mu}\, \mathbb{E}_{q(x)}[f(x)] &= \mathbb{E}_{q(x)}\big[f(x)\, \nabla_{x} \log q(x)\big] \\"
+                r" \nabla_{\sigma}\, \mathbb{E}_{q(x)}[f(x)] &= \mathbb{E}_{q(x)}\big[f(x)\, \nabla_{\sigma} \log q(x)\big]"
+                r" \end{aligned}",
                 "the gradient in x: the wrong sign",
             ),
             NearMiss(
-                r"\nabla_{\mu}\, \mathbb{E}_{q(x)}[f(x)] = \mathbb{E}_{q(x)}\big[\nabla_{\mu} \log q(x)\big], \qquad"
-                r" \nabla_{\sigma}\, \mathbb{E}_{q(x)}[f(x)] = \mathbb{E}_{q(x)}\big[\nabla_{\sigma} \log q(x)\big]",
+                r"\begin{aligned}"
+                r" \nabla_{\mu}\, \mathbb{E}_{q(x)}[f(x)] &= \mathbb{E}_{q(x)}\big[\nabla_{\mu} \log q(x)\big] \\"
+                r" \nabla_{\sigma}\, \mathbb{E}_{q(x)}[f(x)] &= \mathbb{E}_{q(x)}\big[\nabla_{\sigma} \log q(x)\big]"
+                r" \end{aligned}",
                 "f forgotten: the mean of the score is zero",
             ),
         ),
@@ -1227,9 +1264,10 @@ IN_TEXT: dict[str, Literal["true", "setting"]] = {
     r"(x-\mu)/\sigma^2": "setting",
     r"(x-\mu)^2": "setting",
     r"(x-\mu_1)^2": "setting",
+    r"-(y - a \mu - b)^2/(2 a^2 \sigma^2)": "setting",
     r"-\exp(-r^2/2)": "setting",
-    r"-\tfrac{1}{2}": "setting",
     r"-\tfrac{1}{2} x^2": "setting",
+    r"-\tfrac{1}{2}": "setting",
     r"-b^2/a": "setting",
     r"-z^2/2": "setting",
     r"1 - \rho^2": "setting",
@@ -1271,6 +1309,7 @@ IN_TEXT: dict[str, Literal["true", "setting"]] = {
     r"q(x) = \mathcal{N}(x; \mu_1, \sigma_1^2)": "setting",
     r"q(x)/p(x)": "setting",
     r"r \exp(-r^2/2)": "setting",
+    r"x = (y - b)/a": "setting",
     r"x = \boldsymbol\mu_1 + L z": "setting",
     r"x = \mu + \sigma \epsilon": "setting",
     r"x = \mu + \sigma z": "setting",

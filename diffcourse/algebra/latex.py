@@ -147,9 +147,12 @@ class _Reader:
 
     def sum(self) -> Expr:
         total = -self.product() if self.accept("-") else self.product()
-        while self.peek() in ("+", "-"):
+        while True:
+            if self.peek() == r"\\" and self.peek(1) == "+":  # the next row goes on with this sum
+                self.next()
+            if self.peek() not in ("+", "-"):
+                return total
             total = total + self.product() if self.next() == "+" else total - self.product()
-        return total
 
     def product(self) -> Expr:
         result = self.power()

@@ -620,35 +620,39 @@ POSTERIOR = (
     ),
     Claim(
         "eq-posterior-exponent",
-        r"\begin{aligned} &-2 \log q(x_{t-1} \mid x_t, x_0) \\"
-        r" &= \frac{(x_t - \sqrt{\alpha_t}\, x_{t-1})^2}{\beta_t}"
-        r" + \frac{(x_{t-1} - \sqrt{\bar\alpha_{t-1}}\, x_0)^2}{1-\bar\alpha_{t-1}}"
-        r" - \frac{(x_t - \sqrt{\bar\alpha_t}\, x_0)^2}{1-\bar\alpha_t}"
-        r" + \log \frac{2 \pi \beta_t (1-\bar\alpha_{t-1})}{1-\bar\alpha_t} \end{aligned}",
+        r"\begin{aligned}"
+        r" &-2 \log q(x_{t-1} \mid x_t, x_0) \\"
+        r" &= \frac{(x_t - \sqrt{\alpha_t}\, x_{t-1})^2}{\beta_t} + \frac{(x_{t-1} - \sqrt{\bar\alpha_{t-1}}\,"
+        r" x_0)^2}{1-\bar\alpha_{t-1}} - \frac{(x_t - \sqrt{\bar\alpha_t}\, x_0)^2}{1-\bar\alpha_t} \\"
+        r" &\quad + \log \frac{2 \pi \beta_t (1-\bar\alpha_{t-1})}{1-\bar\alpha_t}"
+        r" \end{aligned}",
         "the logarithm of the product of the two Gaussians over its integral",
         posterior_exponent,
         (
             NearMiss(
-                r"\begin{aligned} &-2 \log q(x_{t-1} \mid x_t, x_0) \\"
-                r" &= \frac{(x_t - \sqrt{\alpha_t}\, x_{t-1})^2}{\beta_t}"
-                r" + \frac{(x_{t-1} - \sqrt{\bar\alpha_{t-1}}\, x_0)^2}{1-\bar\alpha_{t-1}}"
-                r" + \frac{(x_t - \sqrt{\bar\alpha_t}\, x_0)^2}{1-\bar\alpha_t}"
-                r" + \log \frac{2 \pi \beta_t (1-\bar\alpha_{t-1})}{1-\bar\alpha_t} \end{aligned}",
+                r"\begin{aligned}"
+                r" &-2 \log q(x_{t-1} \mid x_t, x_0) \\"
+                r" &= \frac{(x_t - \sqrt{\alpha_t}\, x_{t-1})^2}{\beta_t} + \frac{(x_{t-1} - \sqrt{\bar\alpha_{t-1}}\,"
+                r" x_0)^2}{1-\bar\alpha_{t-1}} + \frac{(x_t - \sqrt{\bar\alpha_t}\, x_0)^2}{1-\bar\alpha_t} \\"
+                r" &\quad + \log \frac{2 \pi \beta_t (1-\bar\alpha_{t-1})}{1-\bar\alpha_t}"
+                r" \end{aligned}",
                 "the denominator's exponent with the wrong sign",
             ),
             NearMiss(
-                r"\begin{aligned} &-2 \log q(x_{t-1} \mid x_t, x_0) \\"
-                r" &= \frac{(x_t - \sqrt{\alpha_t}\, x_{t-1})^2}{\beta_t}"
-                r" + \frac{(x_{t-1} - \sqrt{\bar\alpha_{t-1}}\, x_0)^2}{1-\bar\alpha_{t-1}}"
-                r" - \frac{(x_t - \sqrt{\bar\alpha_t}\, x_0)^2}{1-\bar\alpha_t} \end{aligned}",
+                r"\begin{aligned}"
+                r" &-2 \log q(x_{t-1} \mid x_t, x_0) \\"
+                r" &= \frac{(x_t - \sqrt{\alpha_t}\, x_{t-1})^2}{\beta_t} + \frac{(x_{t-1} - \sqrt{\bar\alpha_{t-1}}\,"
+                r" x_0)^2}{1-\bar\alpha_{t-1}} - \frac{(x_t - \sqrt{\bar\alpha_t}\, x_0)^2}{1-\bar\alpha_t}"
+                r" \end{aligned}",
                 "the constants of the three densities forgotten",
             ),
             NearMiss(
-                r"\begin{aligned} &-2 \log q(x_{t-1} \mid x_t, x_0) \\"
-                r" &= \frac{(x_t - \sqrt{\alpha_t}\, x_{t-1})^2}{\beta_t}"
-                r" + \frac{(x_{t-1} - \sqrt{\bar\alpha_{t-1}}\, x_0)^2}{1-\bar\alpha_{t-1}}"
-                r" - \frac{(x_t - \sqrt{\bar\alpha_t}\, x_0)^2}{1-\bar\alpha_t}"
-                r" + \log \frac{2 \pi (1-\bar\alpha_t)}{\beta_t (1-\bar\alpha_{t-1})} \end{aligned}",
+                r"\begin{aligned}"
+                r" &-2 \log q(x_{t-1} \mid x_t, x_0) \\"
+                r" &= \frac{(x_t - \sqrt{\alpha_t}\, x_{t-1})^2}{\beta_t} + \frac{(x_{t-1} - \sqrt{\bar\alpha_{t-1}}\,"
+                r" x_0)^2}{1-\bar\alpha_{t-1}} - \frac{(x_t - \sqrt{\bar\alpha_t}\, x_0)^2}{1-\bar\alpha_t} \\"
+                r" &\quad + \log \frac{2 \pi (1-\bar\alpha_t)}{\beta_t (1-\bar\alpha_{t-1})}"
+                r" \end{aligned}",
                 "the constants upside down",
             ),
         ),
@@ -656,28 +660,31 @@ POSTERIOR = (
     ),
     Claim(
         "eq-posterior-powers",
-        r"\begin{aligned} &\frac{(x_t - \sqrt{\alpha_t}\, x_{t-1})^2}{\beta_t}"
-        r" + \frac{(x_{t-1} - \sqrt{\bar\alpha_{t-1}}\, x_0)^2}{1-\bar\alpha_{t-1}} \\"
-        r" &= \Big(\frac{\alpha_t}{\beta_t} + \frac{1}{1-\bar\alpha_{t-1}}\Big)\, x_{t-1}^2"
-        r" - 2 \Big(\frac{\sqrt{\alpha_t}\, x_t}{\beta_t} + \frac{\sqrt{\bar\alpha_{t-1}}\, x_0}{1-\bar\alpha_{t-1}}\Big)\, x_{t-1}"
-        r" + \frac{x_t^2}{\beta_t} + \frac{\bar\alpha_{t-1}\, x_0^2}{1-\bar\alpha_{t-1}} \end{aligned}",
+        r"\begin{aligned}"
+        r" &\frac{(x_t - \sqrt{\alpha_t}\, x_{t-1})^2}{\beta_t} + \frac{(x_{t-1} - \sqrt{\bar\alpha_{t-1}}\, x_0)^2}{1-\bar\alpha_{t-1}} \\"
+        r" &= \Big(\frac{\alpha_t}{\beta_t} + \frac{1}{1-\bar\alpha_{t-1}}\Big)\, x_{t-1}^2 - 2 \Big(\frac{\sqrt{\alpha_t}\, x_t}{\beta_t}"
+        r" + \frac{\sqrt{\bar\alpha_{t-1}}\, x_0}{1-\bar\alpha_{t-1}}\Big)\, x_{t-1} \\"
+        r" &\quad + \frac{x_t^2}{\beta_t} + \frac{\bar\alpha_{t-1}\, x_0^2}{1-\bar\alpha_{t-1}}"
+        r" \end{aligned}",
         "both sides are the exponent of the two Gaussians",
         posterior_powers,
         (
             NearMiss(
-                r"\begin{aligned} &\frac{(x_t - \sqrt{\alpha_t}\, x_{t-1})^2}{\beta_t}"
-                r" + \frac{(x_{t-1} - \sqrt{\bar\alpha_{t-1}}\, x_0)^2}{1-\bar\alpha_{t-1}} \\"
-                r" &= \Big(\frac{1}{\beta_t} + \frac{1}{1-\bar\alpha_{t-1}}\Big)\, x_{t-1}^2"
-                r" - 2 \Big(\frac{\sqrt{\alpha_t}\, x_t}{\beta_t} + \frac{\sqrt{\bar\alpha_{t-1}}\, x_0}{1-\bar\alpha_{t-1}}\Big)\, x_{t-1}"
-                r" + \frac{x_t^2}{\beta_t} + \frac{\bar\alpha_{t-1}\, x_0^2}{1-\bar\alpha_{t-1}} \end{aligned}",
+                r"\begin{aligned}"
+                r" &\frac{(x_t - \sqrt{\alpha_t}\, x_{t-1})^2}{\beta_t} + \frac{(x_{t-1} - \sqrt{\bar\alpha_{t-1}}\, x_0)^2}{1-\bar\alpha_{t-1}} \\"
+                r" &= \Big(\frac{1}{\beta_t} + \frac{1}{1-\bar\alpha_{t-1}}\Big)\, x_{t-1}^2 - 2 \Big(\frac{\sqrt{\alpha_t}\, x_t}{\beta_t}"
+                r" + \frac{\sqrt{\bar\alpha_{t-1}}\, x_0}{1-\bar\alpha_{t-1}}\Big)\, x_{t-1} \\"
+                r" &\quad + \frac{x_t^2}{\beta_t} + \frac{\bar\alpha_{t-1}\, x_0^2}{1-\bar\alpha_{t-1}}"
+                r" \end{aligned}",
                 "the factor α_t lost in the square",
             ),
             NearMiss(
-                r"\begin{aligned} &\frac{(x_t - \sqrt{\alpha_t}\, x_{t-1})^2}{\beta_t}"
-                r" + \frac{(x_{t-1} - \sqrt{\bar\alpha_{t-1}}\, x_0)^2}{1-\bar\alpha_{t-1}} \\"
-                r" &= \Big(\frac{\alpha_t}{\beta_t} + \frac{1}{1-\bar\alpha_{t-1}}\Big)\, x_{t-1}^2"
-                r" - \Big(\frac{\sqrt{\alpha_t}\, x_t}{\beta_t} + \frac{\sqrt{\bar\alpha_{t-1}}\, x_0}{1-\bar\alpha_{t-1}}\Big)\, x_{t-1}"
-                r" + \frac{x_t^2}{\beta_t} + \frac{\bar\alpha_{t-1}\, x_0^2}{1-\bar\alpha_{t-1}} \end{aligned}",
+                r"\begin{aligned}"
+                r" &\frac{(x_t - \sqrt{\alpha_t}\, x_{t-1})^2}{\beta_t} + \frac{(x_{t-1} - \sqrt{\bar\alpha_{t-1}}\, x_0)^2}{1-\bar\alpha_{t-1}} \\"
+                r" &= \Big(\frac{\alpha_t}{\beta_t} + \frac{1}{1-\bar\alpha_{t-1}}\Big)\, x_{t-1}^2 - \Big(\frac{\sqrt{\alpha_t}\,"
+                r" x_t}{\beta_t} + \frac{\sqrt{\bar\alpha_{t-1}}\, x_0}{1-\bar\alpha_{t-1}}\Big)\, x_{t-1} \\"
+                r" &\quad + \frac{x_t^2}{\beta_t} + \frac{\bar\alpha_{t-1}\, x_0^2}{1-\bar\alpha_{t-1}}"
+                r" \end{aligned}",
                 "the 2 of the mixed term lost",
             ),
         ),
@@ -1024,26 +1031,35 @@ THE_TRUTH = (
     ),
     Claim(
         "eq-reverse-two-points",
-        r"\begin{aligned} &q(x_{t-1} \mid x_t) \\"
-        r" &= \frac{1 - \mathbb{E}[x_0 \mid x_t]}{2}\, \mathcal{N}\big(x_{t-1}; \tilde\mu_t(x_t, -1), \tilde\beta_t I\big)"
-        r" + \frac{1 + \mathbb{E}[x_0 \mid x_t]}{2}\, \mathcal{N}\big(x_{t-1}; \tilde\mu_t(x_t, 1), \tilde\beta_t I\big) \end{aligned}",
+        r"\begin{aligned}"
+        r" &q(x_{t-1} \mid x_t) \\"
+        r" &= \frac{1 - \mathbb{E}[x_0 \mid x_t]}{2}\, \mathcal{N}\big(x_{t-1}; \tilde\mu_t(x_t, -1), \tilde\beta_t I\big) \\"
+        r" &\quad + \frac{1 + \mathbb{E}[x_0 \mid x_t]}{2}\, \mathcal{N}\big(x_{t-1}; \tilde\mu_t(x_t, 1), \tilde\beta_t I\big)"
+        r" \end{aligned}",
         "Bayes' rule over both points",
         reverse_two_points,
         (
             NearMiss(
-                r"\begin{aligned} &q(x_{t-1} \mid x_t) \\"
-                r" &= \frac{1}{2}\, \mathcal{N}\big(x_{t-1}; \tilde\mu_t(x_t, -1), \tilde\beta_t I\big)"
-                r" + \frac{1}{2}\, \mathcal{N}\big(x_{t-1}; \tilde\mu_t(x_t, 1), \tilde\beta_t I\big) \end{aligned}",
+                r"\begin{aligned}"
+                r" &q(x_{t-1} \mid x_t) \\"
+                r" &= \frac{1}{2}\, \mathcal{N}\big(x_{t-1}; \tilde\mu_t(x_t, -1), \tilde\beta_t I\big) \\"
+                r" &\quad + \frac{1}{2}\, \mathcal{N}\big(x_{t-1}; \tilde\mu_t(x_t, 1), \tilde\beta_t I\big)"
+                r" \end{aligned}",
                 "the weights from before anybody has seen x_t",
             ),
             NearMiss(
-                r"\begin{aligned} &q(x_{t-1} \mid x_t) \\"
-                r" &= \frac{1 + \mathbb{E}[x_0 \mid x_t]}{2}\, \mathcal{N}\big(x_{t-1}; \tilde\mu_t(x_t, -1), \tilde\beta_t I\big)"
-                r" + \frac{1 - \mathbb{E}[x_0 \mid x_t]}{2}\, \mathcal{N}\big(x_{t-1}; \tilde\mu_t(x_t, 1), \tilde\beta_t I\big) \end{aligned}",
+                r"\begin{aligned}"
+                r" &q(x_{t-1} \mid x_t) \\"
+                r" &= \frac{1 + \mathbb{E}[x_0 \mid x_t]}{2}\, \mathcal{N}\big(x_{t-1}; \tilde\mu_t(x_t, -1), \tilde\beta_t I\big) \\"
+                r" &\quad + \frac{1 - \mathbb{E}[x_0 \mid x_t]}{2}\, \mathcal{N}\big(x_{t-1}; \tilde\mu_t(x_t, 1), \tilde\beta_t I\big)"
+                r" \end{aligned}",
                 "the weights exchanged",
             ),
             NearMiss(
-                r"q(x_{t-1} \mid x_t) = \mathcal{N}\big(x_{t-1}; \tilde\mu_t(x_t, \mathbb{E}[x_0 \mid x_t]), \tilde\beta_t I\big)",
+                r"\begin{aligned}"
+                r" &q(x_{t-1} \mid x_t) \\"
+                r" &= \mathcal{N}\big(x_{t-1}; \tilde\mu_t(x_t, \mathbb{E}[x_0 \mid x_t]), \tilde\beta_t I\big)"
+                r" \end{aligned}",
                 "the guess taken for the truth",
             ),
         ),
@@ -1073,19 +1089,28 @@ THE_TRUTH = (
     ),
     Claim(
         "eq-reverse-mixture",
-        r"q(x_{t-1} \mid x_t) = \sum_{k=1}^{K} r_k\, \mathcal{N}\Big(x_{t-1}; \sqrt{\bar\alpha_{t-1}}\, m_k"
-        r" + \sqrt{\alpha_t}\, \frac{V_{t-1}}{V_t}\, (x_t - \sqrt{\bar\alpha_t}\, m_k), \frac{V_{t-1}}{V_t}\, \beta_t I\Big)",
+        r"\begin{aligned}"
+        r" &q(x_{t-1} \mid x_t) \\"
+        r" &= \sum_{k=1}^{K} r_k\, \mathcal{N}\Big(x_{t-1}; \sqrt{\bar\alpha_{t-1}}\, m_k + \sqrt{\alpha_t}\, \frac{V_{t-1}}{V_t}\,"
+        r" (x_t - \sqrt{\bar\alpha_t}\, m_k), \frac{V_{t-1}}{V_t}\, \beta_t I\Big)"
+        r" \end{aligned}",
         "Bayes' rule for 1 and 2 components, each integrated",
         reverse_mixture,
         (
             NearMiss(
-                r"q(x_{t-1} \mid x_t) = \sum_{k=1}^{K} w_k\, \mathcal{N}\Big(x_{t-1}; \sqrt{\bar\alpha_{t-1}}\, m_k"
-                r" + \sqrt{\alpha_t}\, \frac{V_{t-1}}{V_t}\, (x_t - \sqrt{\bar\alpha_t}\, m_k), \frac{V_{t-1}}{V_t}\, \beta_t I\Big)",
+                r"\begin{aligned}"
+                r" &q(x_{t-1} \mid x_t) \\"
+                r" &= \sum_{k=1}^{K} w_k\, \mathcal{N}\Big(x_{t-1}; \sqrt{\bar\alpha_{t-1}}\, m_k + \sqrt{\alpha_t}\, \frac{V_{t-1}}{V_t}\,"
+                r" (x_t - \sqrt{\bar\alpha_t}\, m_k), \frac{V_{t-1}}{V_t}\, \beta_t I\Big)"
+                r" \end{aligned}",
                 "the shares from before anybody has seen x_t",
             ),
             NearMiss(
-                r"q(x_{t-1} \mid x_t) = \sum_{k=1}^{K} r_k\, \mathcal{N}\Big(x_{t-1}; \sqrt{\bar\alpha_{t-1}}\, m_k"
-                r" + \sqrt{\alpha_t}\, \frac{V_{t-1}}{V_t}\, (x_t - \sqrt{\bar\alpha_t}\, m_k), \beta_t I\Big)",
+                r"\begin{aligned}"
+                r" &q(x_{t-1} \mid x_t) \\"
+                r" &= \sum_{k=1}^{K} r_k\, \mathcal{N}\Big(x_{t-1}; \sqrt{\bar\alpha_{t-1}}\, m_k + \sqrt{\alpha_t}\, \frac{V_{t-1}}{V_t}\,"
+                r" (x_t - \sqrt{\bar\alpha_t}\, m_k), \beta_t I\Big)"
+                r" \end{aligned}",
                 "the variance of a step forwards",
             ),
         ),
@@ -1152,12 +1177,13 @@ IN_TEXT: dict[str, Literal["true", "setting"]] = {
     r"-\tfrac{1}{2}": "setting",
     r"1 - \alpha_t V_{t-1}/V_t": "setting",
     r"1 - \bar\alpha_{t-1} (1-\beta_t)": "setting",
-    r"1-\bar\alpha_t": "setting",
     r"1-\bar\alpha_t - \alpha_t (1-\bar\alpha_{t-1})": "setting",
     r"1-\bar\alpha_t - \beta_t": "setting",
+    r"1-\bar\alpha_t": "setting",
     r"1-\bar\alpha_{t-1}": "setting",
     r"V_t = 1-\bar\alpha_t": "setting",
     r"V_t = \alpha_t V_{t-1} + \beta_t": "setting",
+    r"\bar\alpha_0 = 1": "setting",
     r"\beta_t (1-\bar\alpha_t)": "setting",
     r"\beta_t - \tilde\beta_t": "setting",
     r"\beta_t = 1-\alpha_t": "setting",

@@ -27,7 +27,8 @@ from diffcourse.algebra.proving import (
 
 a, v, v_hat, y = (symbol(name) for name in ("a", "v", r"\hat v", "y"))
 eps, gamma, theta = symbol(r"\epsilon"), symbol(r"\gamma"), symbol(r"\theta")
-x_hat, beta_tilde, sigma, B = family(r"\hat x"), family(r"\tilde\beta"), family(r"\sigma"), family("B")
+x_hat, beta_tilde, sigma = family(r"\hat x"), family(r"\tilde\beta"), family(r"\sigma")
+A, B, C = symbol("A"), family("B"), symbol("C")
 network, L_simple, KL = function(r"\epsilon_\theta"), function(r"L_{\mathrm{simple}}"), function(r"D_{\mathrm{KL}}")
 mu_tilde, mu_theta, p_theta = function(r"\tilde\mu"), function(r"\mu_\theta"), function(r"p_\theta")
 LOSS = "diffcourse.diffusion.loss"
@@ -157,6 +158,25 @@ def b_weight(statement: Statement) -> None:
     all_equal(relation)
 
 
+def bound_gradient(statement: Statement) -> None:
+    relation = only(statement)
+    require(relation.lhs == Grad(A + sp.Sum(B[t], (t, 2, T)) + C, theta) and relation.ops == ("=",), "the left side is not the bound's gradient")
+    require(relation.rhs.func == sp.Sum and relation.rhs.limits == (sp.Tuple(t, 1, T),), "not a sum over the steps t = 1 .. T")
+    error = Norm(eps - ASKED) ** 2
+    weight = relation.rhs.function / Grad(E(error, Over(eps)), theta)
+    require(not weight.has(Grad, E, Norm), "not a multiple of the gradient of the noise's squared error, averaged over the noise")
+    # An average over x_t given x_0 is one over eps, and A has no theta. So it is enough to look inside the averages: B_t for t > 1,
+    changing = divergence(mu_tilde(t, x[t], x[0]), mu_theta(x[t], t), sigma[t] ** 2)
+    require_same(weight * error, changing, "a term and what theta changes in the divergence")
+    # and C for t = 1, where abar_0 = 1: minus the logarithm of the model's density at x_0, less what it is at its lowest.
+    here, mean, spread = Symbol("here", real=True), Symbol("mean", real=True), Symbol("spread", positive=True)
+    lack = sp.simplify(sp.log(gaussian_density(here, here, spread) / gaussian_density(here, mean, spread)))
+    lack = lack.subs({here: x[0], mean: mu_theta(x[t], t), spread: sigma[t] ** 2})
+    k, r = Symbol("k", positive=True), Symbol("r", positive=True)  # of `rational`
+    first = (put_in(weight * error) - put_in(lack)).subs(r, (k**2 + 2 * k) / (k**2 + 2 * k + 2))
+    require_equal(sp.cancel(first), 0, "the first term, less what theta changes in C")
+
+
 def x0_loss(statement: Statement) -> None:
     relation = only(statement)
     require(relation.lhs == Norm(eps - ASKED) ** 2, "the left side is not the squared error of the noise")
@@ -251,6 +271,42 @@ FROM_MEAN_TO_NOISE = (
                 r"\frac{1}{\sigma_t^2}\, \big\lVert \tilde\mu_t(x_t, x_0) - \mu_\theta(x_t, t) \big\rVert^2 ="
                 r" \frac{\beta_t^2}{\sigma_t^2 \alpha_t (1-\bar\alpha_t)}\, \big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2",
                 "the divergence without its factor of one half",
+            ),
+        ),
+        f"{LOSS}.weight",
+    ),
+    Claim(
+        "eq-bound-gradient",
+        r"\begin{aligned}"
+        r" &\nabla_{\theta} \Big(A + \sum_{t=2}^{T} B_t + C\Big) \\"
+        r" &= \sum_{t=1}^{T} \frac{\beta_t^2}{2 \sigma_t^2 \alpha_t (1-\bar\alpha_t)}\, \nabla_{\theta}\,"
+        r" \mathbb{E}_{\epsilon}\Big[\big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2\Big]"
+        r" \end{aligned}",
+        "what θ changes in each divergence, and for t = 1 in the last Gaussian",
+        bound_gradient,
+        (
+            NearMiss(
+                r"\begin{aligned}"
+                r" &\nabla_{\theta} \Big(A + \sum_{t=2}^{T} B_t + C\Big) \\"
+                r" &= \sum_{t=2}^{T} \frac{\beta_t^2}{2 \sigma_t^2 \alpha_t (1-\bar\alpha_t)}\, \nabla_{\theta}\,"
+                r" \mathbb{E}_{\epsilon}\Big[\big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2\Big]"
+                r" \end{aligned}",
+                "the reconstruction forgotten: C depends on θ as well",
+            ),
+            NearMiss(
+                r"\begin{aligned}"
+                r" &\nabla_{\theta} \Big(A + \sum_{t=2}^{T} B_t + C\Big) \\"
+                r" &= \sum_{t=1}^{T} \frac{\beta_t^2}{2 \sigma_t^2 \alpha_t (1-\bar\alpha_{t-1})}\, \nabla_{\theta}\,"
+                r" \mathbb{E}_{\epsilon}\Big[\big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2\Big]"
+                r" \end{aligned}",
+                "an index off by one: infinite in the first step",
+            ),
+            NearMiss(
+                r"\begin{aligned}"
+                r" &\nabla_{\theta} \Big(A + \sum_{t=2}^{T} B_t + C\Big) \\"
+                r" &= \sum_{t=1}^{T} \nabla_{\theta}\, \mathbb{E}_{\epsilon}\Big[\big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2\Big]"
+                r" \end{aligned}",
+                "the weights left out: that is another loss",
             ),
         ),
         f"{LOSS}.weight",
@@ -450,9 +506,10 @@ THREE_TARGETS = (
     Claim(
         "eq-eps-weights",
         r"\begin{aligned}"
-        r" D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big)"
+        r" &D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big) \\"
         r" &= \frac{\operatorname{SNR}(t-1) - \operatorname{SNR}(t)}{2}\, \lVert x_0 - \hat x_0 \rVert^2 \\"
-        r" &= \frac{\operatorname{SNR}(t-1) - \operatorname{SNR}(t)}{2 \operatorname{SNR}(t)}\, \big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2 \\"
+        r" &= \frac{\operatorname{SNR}(t-1) - \operatorname{SNR}(t)}{2 \operatorname{SNR}(t)}\,"
+        r" \big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2 \\"
         r" &= \frac{\operatorname{SNR}(t-1) - \operatorname{SNR}(t)}{2 (\operatorname{SNR}(t) + 1)}\, \lVert v - \hat v \rVert^2"
         r" \end{aligned}",
         "each line is the integrated divergence",
@@ -460,18 +517,20 @@ THREE_TARGETS = (
         (
             NearMiss(
                 r"\begin{aligned}"
-                r" D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big)"
+                r" &D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big) \\"
                 r" &= \frac{\operatorname{SNR}(t-1) - \operatorname{SNR}(t)}{2}\, \lVert x_0 - \hat x_0 \rVert^2 \\"
-                r" &= \frac{\operatorname{SNR}(t-1) - \operatorname{SNR}(t)}{2 \operatorname{SNR}(t-1)}\, \big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2 \\"
+                r" &= \frac{\operatorname{SNR}(t-1) - \operatorname{SNR}(t)}{2 \operatorname{SNR}(t-1)}\,"
+                r" \big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2 \\"
                 r" &= \frac{\operatorname{SNR}(t-1) - \operatorname{SNR}(t)}{2 (\operatorname{SNR}(t) + 1)}\, \lVert v - \hat v \rVert^2"
                 r" \end{aligned}",
                 "an index off by one in the second line",
             ),
             NearMiss(
                 r"\begin{aligned}"
-                r" D_{\mathrm{KL}}\big(p_\theta(x_{t-1} \mid x_t) \,\big\|\, q(x_{t-1} \mid x_t, x_0)\big)"
+                r" &D_{\mathrm{KL}}\big(p_\theta(x_{t-1} \mid x_t) \,\big\|\, q(x_{t-1} \mid x_t, x_0)\big) \\"
                 r" &= \frac{\operatorname{SNR}(t-1) - \operatorname{SNR}(t)}{2}\, \lVert x_0 - \hat x_0 \rVert^2 \\"
-                r" &= \frac{\operatorname{SNR}(t-1) - \operatorname{SNR}(t)}{2 \operatorname{SNR}(t)}\, \big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2 \\"
+                r" &= \frac{\operatorname{SNR}(t-1) - \operatorname{SNR}(t)}{2 \operatorname{SNR}(t)}\,"
+                r" \big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2 \\"
                 r" &= \frac{\operatorname{SNR}(t-1) - \operatorname{SNR}(t)}{2 (\operatorname{SNR}(t) + 1)}\, \lVert v - \hat v \rVert^2"
                 r" \end{aligned}",
                 "the divergence the wrong way round",
@@ -481,22 +540,29 @@ THREE_TARGETS = (
     ),
     Claim(
         "eq-min-snr",
-        r"\min\big(\operatorname{SNR}(t), \gamma\big)\, \lVert x_0 - \hat x_0 \rVert^2 ="
-        r" \frac{\min(\operatorname{SNR}(t), \gamma)}{\operatorname{SNR}(t)}\, \big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2 ="
-        r" \frac{\min(\operatorname{SNR}(t), \gamma)}{\operatorname{SNR}(t) + 1}\, \lVert v - \hat v \rVert^2",
+        r"\begin{aligned}"
+        r" &\min\big(\operatorname{SNR}(t), \gamma\big)\, \lVert x_0 - \hat x_0 \rVert^2 \\"
+        r" &= \frac{\min(\operatorname{SNR}(t), \gamma)}{\operatorname{SNR}(t)}\, \big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2 \\"
+        r" &= \frac{\min(\operatorname{SNR}(t), \gamma)}{\operatorname{SNR}(t) + 1}\, \lVert v - \hat v \rVert^2"
+        r" \end{aligned}",
         "below γ the error of the noise, above it γ times that of the image",
         min_snr,
         (
             NearMiss(
-                r"\min\big(\operatorname{SNR}(t), \gamma\big)\, \lVert x_0 - \hat x_0 \rVert^2 ="
-                r" \min(\operatorname{SNR}(t), \gamma)\, \big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2 ="
-                r" \frac{\min(\operatorname{SNR}(t), \gamma)}{\operatorname{SNR}(t) + 1}\, \lVert v - \hat v \rVert^2",
+                r"\begin{aligned}"
+                r" &\min\big(\operatorname{SNR}(t), \gamma\big)\, \lVert x_0 - \hat x_0 \rVert^2 \\"
+                r" &= \min(\operatorname{SNR}(t), \gamma)\, \big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2 \\"
+                r" &= \frac{\min(\operatorname{SNR}(t), \gamma)}{\operatorname{SNR}(t) + 1}\, \lVert v - \hat v \rVert^2"
+                r" \end{aligned}",
                 "the image's weight on the noise's error",
             ),
             NearMiss(
-                r"\min\big(\operatorname{SNR}(t), \gamma\big)\, \lVert x_0 - \hat x_0 \rVert^2 ="
-                r" \frac{\min(\operatorname{SNR}(t), \gamma)}{\operatorname{SNR}(t)}\, \big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2 ="
-                r" \frac{\min(\operatorname{SNR}(t), \gamma)}{\operatorname{SNR}(t)}\, \lVert v - \hat v \rVert^2",
+                r"\begin{aligned}"
+                r" &\min\big(\operatorname{SNR}(t), \gamma\big)\, \lVert x_0 - \hat x_0 \rVert^2 \\"
+                r" &= \frac{\min(\operatorname{SNR}(t), \gamma)}{\operatorname{SNR}(t)}\,"
+                r" \big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2 \\"
+                r" &= \frac{\min(\operatorname{SNR}(t), \gamma)}{\operatorname{SNR}(t)}\, \lVert v - \hat v \rVert^2"
+                r" \end{aligned}",
                 "v weighed like the noise",
             ),
         ),
@@ -568,19 +634,28 @@ WITHOUT_WEIGHT = (
     ),
     Claim(
         "eq-reweighting",
-        r"\big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2 ="
-        r" \frac{2 \alpha_t (1-\bar\alpha_{t-1})}{\beta_t}\, D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big)",
+        r"\begin{aligned}"
+        r" &\big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2 \\"
+        r" &= \frac{2 \alpha_t (1-\bar\alpha_{t-1})}{\beta_t}\, D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\,"
+        r" p_\theta(x_{t-1} \mid x_t)\big)"
+        r" \end{aligned}",
         "the squared error over the integrated divergence",
         reweighting,
         (
             NearMiss(
-                r"\big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2 ="
-                r" \frac{\beta_t}{2 \alpha_t (1-\bar\alpha_{t-1})}\, D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big)",
+                r"\begin{aligned}"
+                r" &\big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2 \\"
+                r" &= \frac{\beta_t}{2 \alpha_t (1-\bar\alpha_{t-1})}\, D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\,"
+                r" p_\theta(x_{t-1} \mid x_t)\big)"
+                r" \end{aligned}",
                 "the weight of the bound in place of its inverse",
             ),
             NearMiss(
-                r"\big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2 ="
-                r" \frac{2 \alpha_t (1-\bar\alpha_t)}{\beta_t}\, D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\, p_\theta(x_{t-1} \mid x_t)\big)",
+                r"\begin{aligned}"
+                r" &\big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2 \\"
+                r" &= \frac{2 \alpha_t (1-\bar\alpha_t)}{\beta_t}\, D_{\mathrm{KL}}\big(q(x_{t-1} \mid x_t, x_0) \,\big\|\,"
+                r" p_\theta(x_{t-1} \mid x_t)\big)"
+                r" \end{aligned}",
                 "an index off by one",
             ),
         ),
@@ -801,6 +876,7 @@ CLAIMS: tuple[Claim, ...] = FROM_MEAN_TO_NOISE + AS_SNR + THREE_TARGETS + WITHOU
 
 IN_TEXT: dict[str, Literal["true", "setting"]] = {
     r"\bar\alpha_t = \alpha_t \bar\alpha_{t-1}": "true",
+    r"(1-\bar\alpha_t)/(\bar\alpha_t a^2)": "setting",
     r"-(x_t - \sqrt{\bar\alpha_t}\, m)/(1-\bar\alpha_t)": "setting",
     r"1-\alpha_t": "setting",
     r"1-\bar\alpha_t": "setting",
@@ -808,12 +884,18 @@ IN_TEXT: dict[str, Literal["true", "setting"]] = {
     r"\alpha_t (1-\bar\alpha_{t-1})": "setting",
     r"\alpha_t - \bar\alpha_t": "setting",
     r"\epsilon = 0.5": "setting",
+    r"\hat x_0 = (x_t - \sqrt{1-\bar\alpha_t}\, \epsilon_\theta(x_t, t))/\sqrt{\bar\alpha_t}": "setting",
+    r"\log q(x_t)": "setting",
+    r"\nabla_{x_t} \log q(x_t) = -(x_t - \sqrt{\bar\alpha_t}\, \mathbb{E}[x_0 \mid x_t])/(1-\bar\alpha_t)": "setting",
     r"\sigma_t^2 = \tilde\beta_t": "setting",
     r"\sqrt{1-\alpha_t}": "setting",
     r"\sqrt{1-\bar\alpha_t}": "setting",
     r"\sqrt{1-\bar\alpha_t}/\sqrt{\bar\alpha_t}": "setting",
     r"\sqrt{\bar\alpha_t}": "setting",
     r"\sqrt{\bar\alpha_t}\, m": "setting",
+    r"\sqrt{\bar\alpha_t}\, x_0": "setting",
+    r"\tilde\mu_1(x_1, x_0) = x_0": "setting",
     r"x_0 = 1": "setting",
+    r"x_t - \sqrt{1-\bar\alpha_t}\, \epsilon": "setting",
 }
 """See `forward_process.IN_TEXT`."""

@@ -50,8 +50,9 @@ def weight(schedule: Schedule, t: Time, kind: Weighting, *, sigma: Sigma = "post
     """What a squared error of the noise counts at step t in 1..T, float64 of t's shape.
 
     "simple" is 1. "bound" is beta_t^2 / (2 sigma_t^2 alpha_t (1 - alpha_bar_t)), which makes the loss what theta can change in
-    the variational bound, in nats: the book's eq-b-weight, with other forms in eq-weight-snr, its inverse in eq-reweighting and
-    the sum eq-snr-sum. "min_snr" is min(SNR(t), gamma) / SNR(t): Hang et al. (2023), section 4.2; the book's eq-min-snr.
+    the variational bound, in nats: the book's eq-b-weight and, over all steps, eq-bound-gradient, with other forms in
+    eq-weight-snr, its inverse in eq-reweighting and the sum eq-snr-sum. "min_snr" is min(SNR(t), gamma) / SNR(t): Hang et al.
+    (2023), section 4.2; the book's eq-min-snr.
 
     Args:
         sigma: the reverse step's variance in the bound, see `bound.reverse_variance`.

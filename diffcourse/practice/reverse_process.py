@@ -132,6 +132,7 @@ def q_posterior(function: Any) -> str:
         "off by one: in front of x_t stands the noise of step t - 1, over that of step t": mean_by(right_x0, a.sqrt()),
         "all coefficients belong to step t + 1": process.q_posterior(schedule, x0, xt, steps + 1).mean,
         "all coefficients belong to step t - 1": process.q_posterior(schedule, x0, xt, steps - 1).mean,
+        "the coefficients went to the columns, not to the images": right_x0 * x0 + right_xt * xt,
         "all images get the first image's t": process.q_posterior(schedule, x0, xt, int(steps[0])).mean,
     }
     compare(mean, truth.mean, "for 8 images of 8x8 pixels, the mean:", mean_suspects, rtol=1e-9, atol=1e-12)

@@ -162,7 +162,7 @@ def silent(guess: Any) -> str:
     keep = 0.5
     truth = (1 - keep) ** 2 + keep * (1 - keep)
     if abs(value - truth) < 1e-3:
-        return "and for Gaussian data of variance one no network does better: eq-gauss-loss gives the same floor"
+        return "and for Gaussian data of variance one no network does better: the chapter's floor comes to the same"
     suspects = {
         "this is the loss of the velocity, or that of answering x_0 = 0; which image goes with v = 0?": 1.0,
         "this is the root of it; the loss is a squared error": truth**0.5,
@@ -188,9 +188,9 @@ EXERCISES: tuple[Exercise, ...] = (
         "bell-noise",
         bell_noise,
         (
-            "For two jointly Gaussian numbers of mean zero, the best guess of one from the other is a factor times the other.",
-            "The factor is their covariance over the variance of what you see. What is the covariance of ε and x_t?",
-            "x_t is made of x_0 and ε, which are independent. Only one of the two parts varies together with ε.",
+            "There are two witnesses for ε, as in the section on what even the best network must pay: its own density, and x_t.",
+            "The guess is the average of what they say, weighted by their precisions. The first says zero. What does the second say, if the image is taken for zero?",
+            "It says x_t over √(1-ᾱ_t). Its precision, over the sum of both, stands in the chapter: one less the signal's share.",
         ),
     ),
     Exercise(

@@ -105,6 +105,23 @@ def b_weight() -> Pairs:
     yield put_in(first, 1), loss.weight(SOME, 1, "bound") * (MERGED - SAID) ** 2
 
 
+def bound_gradient() -> Pairs:
+    # The derivative of the bound by the one number that this network knows, for one draw of the noise, the same in each step.
+    variances = bound.reverse_variance(SOME, SOME.steps)
+    slope = 2 * (SAID - MERGED)
+    inside = rhs("eq-bound-gradient").function
+    (gradient,) = [e for e in inside.atoms(sp.Function) if str(e.func) == "Grad"]
+    by_hand = sum(
+        put_in((inside / gradient).subs(family(r"\sigma")[t], math.sqrt(variances[n - 1].item())), n) * slope for n in range(1, 8)
+    )
+    yield by_hand, (loss.weight(SOME, SOME.steps, "bound") * slope).sum()
+    said = tensor(SAID).requires_grad_()
+    x0, noise = tensor(X[0])[:, None], tensor(MERGED)[:, None]
+    total = bound.prior_term(SOME, x0) + bound.reconstruction_term(SOME, lambda xt, n: said.expand(xt.shape), x0, noise)
+    total = total + sum(bound.denoising_term(SOME, lambda xt, n: said.expand(xt.shape), x0, n, noise) for n in range(2, 8))
+    yield by_hand, torch.autograd.grad(total.sum(), said)[0]
+
+
 def x0_loss() -> Pairs:
     left, right = terms("eq-x0-loss")
     for n in (1, 5):
@@ -255,6 +272,7 @@ TIES: Ties = {
     "eq-mu-theta": mean_of_the_model,
     "eq-mean-gap": mean_gap,
     "eq-b-weight": b_weight,
+    "eq-bound-gradient": bound_gradient,
     "eq-x0-loss": x0_loss,
     "eq-weight-snr": weight_snr,
     "eq-b-snr": b_snr,
