@@ -2,25 +2,30 @@
 
 import errno
 import json
+import math
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from diffcourse.data import ImageData
 from diffcourse.errors import InputError
 from diffcourse.families import DDPM, DDPMConfig
 from diffcourse.families.base import Losses
-from diffcourse.training import EMA, Run, TrainConfig, checkpoint, read_log, train
+from diffcourse.training import EMA, Run, TrainConfig, checkpoint, log, read_log, train
 from diffcourse.training.ema import decay_at
-from diffcourse.training.loop import batch_indices, rate_factor
+from diffcourse.training.flops import matrix_rate, training_flops
+from diffcourse.training.loop import batch_indices, by_quarter, mirror_some, quarter, rate_factor, shares
 
 TINY = DDPMConfig(height=4, width=4, T=10, base_width=8, multipliers=(1,), attention=(), heads=1, dropout=0.1)
 
@@ -32,7 +37,7 @@ def tiny_model(seed: int = 0, **changes: object) -> DDPM:
 
 def tiny_data(n: int = 23) -> ImageData:
     images = torch.randint(0, 256, (n, 1, 4, 4), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    return ImageData(images, torch.zeros(n, dtype=torch.int64), ("noise",), "noise")
+    return ImageData(images, torch.arange(n) % 3, ("a", "b", "c"), "noise")
 
 
 def tiny_config(**changes: object) -> TrainConfig:
@@ -45,7 +50,7 @@ def tiny_run(out: Path, *, resume: bool = False, model: DDPM | None = None, **ch
 
 
 def change_forward(monkeypatch: pytest.MonkeyPatch, model: DDPM, change: Callable[[int, Losses], Losses]) -> None:
-    """Let `change` see and replace the losses of each step, 1, 2, .."""
+    """Let `change` see and replace the losses of each pass, 1, 2, .."""
     calls, forward = 0, model.forward
 
     def changed(images: torch.Tensor, labels: torch.Tensor | None = None, **options: object) -> Losses:
@@ -132,6 +137,73 @@ def test_impossible_configurations(wrong: dict):
     assert "\n" not in str(error.value)
 
 
+def test_the_rate_without_decay_stays():
+    assert rate_factor(1000, 0.99, 100, "none") == 1 and rate_factor(49, 0.99, 100, "none") == 0.5
+
+
+def test_shares_of_a_batch_cover_it_once():
+    parts = shares(24, processes=2, accumulate=3)
+    assert [len(of_one) for of_one in parts] == [3, 3]
+    assert torch.cat([torch.arange(24)[part] for of_one in parts for part in of_one]).tolist() == list(range(24))
+    with pytest.raises(InputError, match="batch = 24 .* processes = 5 times accumulate = 2: give a multiple of 10"):
+        shares(24, 5, 2)
+
+
+def test_half_of_the_images_are_mirrored():
+    images = torch.arange(2.0).expand(1000, 1, 1, 2)
+    mirrored = mirror_some(images, torch.Generator().manual_seed(0))
+    is_mirrored = (mirrored == images.flip(3)).all(3).flatten()
+    assert 440 < is_mirrored.sum() < 560  # four standard deviations
+    assert torch.equal(mirrored[~is_mirrored], images[~is_mirrored])
+
+
+def test_quarters_of_the_times():
+    """With T = 8: steps 1, 2 are the first quarter, 7, 8 the last."""
+    t = torch.arange(1, 9)
+    assert quarter(t / 8).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert by_quarter(t.float(), t / 8) == [1.5, 3.5, 5.5, 7.5]
+    assert by_quarter(t[:3].float(), t[:3] / 8) == [1.5, 3.0, None, None]
+
+
+class OneLayer(DDPM):
+    """A model whose network is one layer."""
+
+    def __init__(self, layer: nn.Module, shape: tuple[int, int, int]) -> None:
+        super().__init__(TINY)
+        self.net, self.image_shape = layer, shape
+
+    def forward(self, images: torch.Tensor, labels: torch.Tensor | None = None, **options: object) -> Losses:
+        return Losses(self.net(images.float().requires_grad_()).flatten(1).mean(1))
+
+
+def test_operations_of_a_convolution_are_counted():
+    """2 k^2 C_in C_out H W forward; as many for the gradient of the weights, and as many for that of the input."""
+    model = OneLayer(nn.Conv2d(3, 5, 3, padding=1), (3, 6, 4))
+    assert training_flops(model, torch.device("cpu")) == 3 * (2 * 3**2 * 3 * 5 * 6 * 4)
+
+
+def test_operations_of_attention_are_counted():
+    """Q K^T and the weights times V are 2 N^2 d each; backward, two products for each of the two."""
+
+    class Attend(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = x * self.scale
+            return nn.functional.scaled_dot_product_attention(x, x, x)
+
+    n, d = 16, 8
+    counted = training_flops(OneLayer(Attend(), (1, n, d)), torch.device("cpu"))
+    assert counted == 6 * (2 * n**2 * d)
+
+
+def test_the_matrix_rate_is_measured():
+    rate = matrix_rate(torch.device("cpu"), torch.float32, torch.get_num_threads())
+    assert 1e8 < rate < 1e14
+
+
 # --- a run ------------------------------------------------------------------------------------------------------------
 
 
@@ -141,13 +213,14 @@ def test_a_run_leaves_what_it_says(tmp_path: Path):
     run = tiny_run(tmp_path / "a" / "run", model=model)
     assert run.step == 20 and run.stopped_by is None and not run.model.training
     assert any(not torch.equal(b, p) for b, p in zip(before, model.parameters()))
-    assert sorted(p.name for p in (tmp_path / "a" / "run").iterdir()) == ["checkpoint.pt", "config.json", "log.jsonl"]
-    log = read_log(tmp_path / "a" / "run")
-    assert [line["step"] for line in log] == [5, 10, 15, 20]
-    assert set(log[0]) == {
+    left = {p.name for p in (tmp_path / "a" / "run").iterdir()}
+    assert left - {"tensorboard"} == {"checkpoint.pt", "config.json", "log.jsonl"}
+    lines = read_log(tmp_path / "a" / "run")
+    assert [line["step"] for line in lines] == [5, 10, 15, 20]
+    assert set(lines[0]) == {
         "step", "seconds", "loss", "loss_by_quarter", "gradient_norm", "learning_rate", "images_per_second", "utilisation"
     }  # fmt: skip
-    for line in log:
+    for line in lines:
         quarters = line["loss_by_quarter"]
         assert min(q for q in quarters if q is not None) <= line["loss"] <= max(q for q in quarters if q is not None)
         assert 0 < line["utilisation"] < 1
@@ -156,6 +229,166 @@ def test_a_run_leaves_what_it_says(tmp_path: Path):
     assert DDPM.from_configuration(made["model"]).config == TINY
     state = checkpoint.load(tmp_path / "a" / "run" / "checkpoint.pt")
     assert_equal(state["average"], dict(run.model.state_dict()))
+
+
+def test_the_log_says_what_happened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The loss and its quarters are the means over all images since the last line; the gradient's norm is that before clipping."""
+    model, seen, norms = tiny_model(), [], []
+    change_forward(monkeypatch, model, lambda call, losses: (seen.append(losses), losses)[1])
+    clip = nn.utils.clip_grad_norm_
+    monkeypatch.setattr(nn.utils, "clip_grad_norm_", lambda *a: (norms.append(clip(*a)), norms[-1])[1])
+    tiny_run(tmp_path, model=model, steps=7, gradient_clip=1e-3, decay="none", warmup_steps=0)
+    lines = read_log(tmp_path)
+    assert [line["step"] for line in lines] == [5, 7]
+    for line, steps in zip(lines, (slice(0, 5), slice(5, 7))):
+        loss = torch.cat([losses.per_example.detach() for losses in seen[steps]])
+        time = torch.cat([losses.time for losses in seen[steps]])
+        assert line["loss"] == pytest.approx(loss.mean().item())
+        for k, mean in enumerate(line["loss_by_quarter"]):
+            inside = (time > k / 4) & (time <= (k + 1) / 4)
+            assert mean == (pytest.approx(loss[inside].mean().item()) if inside.any() else None)
+        assert line["gradient_norm"] == pytest.approx(torch.stack(norms[steps]).mean().item()) and line["gradient_norm"] > 1e-3
+        assert line["learning_rate"] == 2e-3 and line["images_per_second"] > 0
+
+
+class Transfers(TorchDispatchMode):
+    """Counts the operations that make the host wait for a GPU: a number or a shape that depends on the data is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = 0
+
+    def __torch_dispatch__(self, operation, types, arguments=(), options=None):
+        name = str(operation)
+        self.found += any(part in name for part in ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "aten.equal"))
+        return operation(*arguments, **(options or {}))
+
+
+@pytest.mark.parametrize("changes", [{}, {"accumulate": 2, "flip": True}, {"precision": "bf16"}], ids=str)
+def test_the_host_does_not_wait_between_two_lines_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict):
+    """On a GPU every look at a number stops the queue of work. `Schedule` looks on a CPU alone, so its check is taken out."""
+    from diffcourse.diffusion.schedule import Schedule
+
+    monkeypatch.setattr(Schedule, "_lookup", lambda self, name, t, first: self._tables[t.device][name].take(t.long()))
+    model = tiny_model(classes=3, learned_variance=True)
+    next(model.parameters()).device  # the tables exist
+    counts, mode = [], Transfers()
+    change_forward(monkeypatch, model, lambda call, losses: (counts.append(mode.found), losses)[1])
+    with mode:
+        tiny_run(tmp_path, model=model, steps=12, log_every=100, **changes)
+    parts = changes.get("accumulate", 1)
+    assert len(counts) == 12 * parts
+    assert counts[-1] - counts[parts] == 0, counts
+    assert mode.found > counts[-1]  # the line of the log: the counter does count
+
+
+def test_accumulated_parts_equal_the_whole_batch(tmp_path: Path):
+    """The same gradient, but for rounding: the same random numbers, and the mean of equal parts' means."""
+    options = {"steps": 6, "log_every": 2, "flip": True}
+    whole = tiny_run(tmp_path / "1", model=tiny_model(base_width=16, dropout=0.0, classes=3), **options)
+    parts = tiny_run(tmp_path / "4", model=tiny_model(base_width=16, dropout=0.0, classes=3), accumulate=4, **options)
+    for a, b in zip(whole.model.parameters(), parts.model.parameters()):
+        assert torch.allclose(a, b, atol=2e-4)  # Adam makes much of tiny gradients, rounding included
+    for a, b in zip(read_log(tmp_path / "1"), read_log(tmp_path / "4")):
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-4)
+        assert a["gradient_norm"] == pytest.approx(b["gradient_norm"], rel=1e-3)
+        assert a["loss_by_quarter"] == pytest.approx(b["loss_by_quarter"], rel=1e-3)
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path: Path):
+    with pytest.raises(InputError, match="batch = 8 does not divide .* accumulate = 3"):
+        tiny_run(tmp_path / "run", accumulate=3)
+    with pytest.raises(InputError, match="the data have class 2, the model knows 0 to 1"):
+        tiny_run(tmp_path / "run", model=tiny_model(classes=2))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_with_classes_needs_labels():
+    with pytest.raises(InputError, match="knows 3 classes: its training needs labels"):
+        tiny_model(classes=3).loss(tiny_data().images, generator=torch.Generator())
+
+
+def test_half_precision_trains_and_keeps_the_weights_whole(tmp_path: Path):
+    for precision in ("bf16", "fp16"):
+        model = tiny_model(dropout=0.0, base_width=16)
+        run = train(model, tiny_data(8), tiny_config(steps=60, precision=precision, learning_rate=1e-2), tmp_path / precision, progress=False)
+        losses = [line["loss"] for line in read_log(tmp_path / precision)]
+        assert losses[-1] < 0.8 * losses[0]
+        assert all(p.dtype == torch.float32 and p.isfinite().all() for p in run.model.parameters())
+    assert "scale" in checkpoint.load(tmp_path / "fp16" / "checkpoint.pt")["scaler"]
+
+
+def test_a_gradient_that_overflows_in_fp16_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The scaler halves its factor and goes on; in other precisions such a gradient ends the run."""
+    def overflow(call: int, losses: Losses) -> Losses:
+        if call == 3:
+            losses.per_example.register_hook(lambda gradient: gradient * math.inf)
+        return losses
+
+    for precision in ("fp16", "bf16"):
+        model = tiny_model()
+        change_forward(monkeypatch, model, overflow)
+        if precision == "bf16":
+            with pytest.raises(InputError, match=r"not finite at step 3: the last good checkpoint is .* at step 0"):
+                tiny_run(tmp_path / precision, model=model, precision=precision)
+            continue
+        tiny_run(tmp_path / precision, model=model, precision=precision)
+        state = checkpoint.load(tmp_path / precision / "checkpoint.pt")
+        assert state["scaler"]["scale"] == 2.0**15 and all(w.isfinite().all() for w in state["weights"].values())
+        assert state["optimizer"]["state"][0]["step"] == 19
+        assert all(math.isfinite(line["gradient_norm"]) for line in read_log(tmp_path / precision))
+
+
+def test_channels_last_and_compile_give_the_same_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    compiled = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self: compiled.append(type(self).__name__))  # compiling takes a minute
+    plain = tiny_run(tmp_path / "plain", model=tiny_model(base_width=16, dropout=0.0), steps=6)
+    other = tiny_run(tmp_path / "other", model=tiny_model(base_width=16, dropout=0.0), steps=6, channels_last=True, compile=True)
+    assert compiled == ["UNet"]
+    for a, b in zip(plain.model.parameters(), other.model.parameters()):
+        assert torch.allclose(a, b, atol=2e-4)
+        assert b.ndim < 4 or b.is_contiguous(memory_format=torch.channels_last)
+
+
+class FakeWriter:
+    """Stands for torch.utils.tensorboard.SummaryWriter."""
+
+    made: list["FakeWriter"] = []
+
+    def __init__(self, folder: str, purge_step: int) -> None:
+        self.folder, self.purge_step, self.scalars, self.closed = folder, purge_step, {}, False
+        self.made.append(self)
+
+    def __enter__(self) -> "FakeWriter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.closed = True
+
+    def add_scalar(self, tag: str, value: float, step: int) -> None:
+        self.scalars[tag, step] = value
+
+
+def test_tensorboard_shows_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(FakeWriter, "made", [])
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=FakeWriter))
+    tiny_run(tmp_path / "run", steps=10)
+    tiny_run(tmp_path / "run", resume=True)
+    first, second = FakeWriter.made
+    assert first.folder == second.folder == str(tmp_path / "run" / "tensorboard") and first.closed and second.closed
+    assert (first.purge_step, second.purge_step) == (1, 11)
+    shown = first.scalars | second.scalars
+    for line in read_log(tmp_path / "run"):
+        assert shown["loss", line["step"]] == line["loss"]
+        for k, value in enumerate(line["loss_by_quarter"]):
+            assert shown.get((f"loss_by_quarter/{k + 1}", line["step"])) == value
+
+
+def test_without_tensorboard_nothing_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # an import fails
+    with log.tensorboard(tmp_path, 0) as show:
+        show({"step": 1, "loss": 1.0})
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_run_overfits_one_batch(tmp_path: Path):
@@ -169,7 +402,7 @@ def test_a_run_overfits_one_batch(tmp_path: Path):
 
 
 def test_a_budget_of_minutes_ends(tmp_path: Path):
-    run = tiny_run(tmp_path, steps=None, minutes=0.01)
+    run = tiny_run(tmp_path, steps=None, minutes=0.05)
     assert run.step > 0 and run.seconds < 60
     assert read_log(tmp_path)[-1]["learning_rate"] < 1e-3  # on its way to zero
 
@@ -226,6 +459,71 @@ def test_stopped_and_resumed_is_as_if_never_stopped(tmp_path: Path, monkeypatch:
     tiny_run(tmp_path / "parts", resume=True, model=tiny_model(seed=99))
     whole, parts = (checkpoint.load(tmp_path / name / "checkpoint.pt") for name in ("whole", "parts"))
     assert_equal(whole, parts)
+
+
+@pytest.mark.parametrize(
+    "network, training",
+    [
+        ({"classes": 3, "learned_variance": True}, {"flip": True}),
+        ({"target": "v", "weighting": "min_snr", "schedule": "cosine"}, {"accumulate": 2, "decay": "none"}),
+        ({"classes": 3}, {"precision": "bf16", "channels_last": True}),
+        ({}, {"precision": "fp16", "batch": 46}),  # two epochs a step
+    ],
+    ids=str,
+)
+def test_resume_is_exact_whatever_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: dict, training: dict):
+    """Stopped at step 7, in the middle of an epoch of 23 images, of the warm-up, of the decay, between two lines of the log.
+
+    The scaler grows every third step here, so that its factor and its count of steps are no longer those at the start.
+    """
+    scaler = torch.amp.GradScaler
+    monkeypatch.setattr(torch.amp, "GradScaler", lambda device, enabled: scaler(device, enabled=enabled, growth_interval=3))
+    training = {"steps": 14, "warmup_steps": 10, **training}
+    tiny_run(tmp_path / "whole", model=tiny_model(**network), **training)
+    model = tiny_model(**network)
+
+    def interrupted(call: int, losses: Losses) -> Losses:
+        if call == 7 * training.get("accumulate", 1):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return losses
+
+    change_forward(monkeypatch, model, interrupted)
+    assert tiny_run(tmp_path / "parts", model=model, **training).step == 7
+    torch.randn(3), random.random()  # another history
+    tiny_run(tmp_path / "parts", resume=True, model=tiny_model(seed=99, **network), **training)
+    whole, parts = (checkpoint.load(tmp_path / name / "checkpoint.pt") for name in ("whole", "parts"))
+    assert whole["step"] == 14
+    assert_equal(whole, parts)
+    if training.get("precision") == "fp16":
+        assert whole["scaler"]["scale"] != 2.0**16
+
+
+@pytest.mark.parametrize("forgotten", ["optimizer", "average", "scaler", "step"])
+def test_nothing_that_is_saved_could_be_left_out(tmp_path: Path, forgotten: str):
+    """A run resumed without one of these ends elsewhere: the comparison above would see it."""
+    tiny_run(tmp_path / "whole", precision="fp16")
+    tiny_run(tmp_path / "parts", steps=7, decay="none", precision="fp16")
+    tiny_run(tmp_path / "fresh", steps=1, decay="none", precision="fp16")
+    state, fresh = (checkpoint.load(tmp_path / name / "checkpoint.pt") for name in ("parts", "fresh"))
+    if forgotten == "scaler":
+        fresh["scaler"]["scale"] = 2.0
+    checkpoint.save(tmp_path / "parts" / "checkpoint.pt", {**state, forgotten: fresh[forgotten]})
+    tiny_run(tmp_path / "parts", resume=True, precision="fp16")
+    whole, parts = (checkpoint.load(tmp_path / name / "checkpoint.pt") for name in ("whole", "parts"))
+    with pytest.raises(AssertionError):
+        assert_equal(whole, parts)
+
+
+def test_the_global_random_numbers_do_not_matter(tmp_path: Path):
+    """Every number follows from the seed and the step, whatever was drawn before: nothing of it needs saving."""
+    for name, other in (("a", 0), ("b", 1)):
+        model = tiny_model(classes=3)
+        torch.manual_seed(other), random.seed(other)
+        train(model, tiny_data(), tiny_config(flip=True), tmp_path / name, progress=False)
+    assert_equal(*(checkpoint.load(tmp_path / name / "checkpoint.pt") for name in ("a", "b")))
+    train(tiny_model(classes=3), tiny_data(), tiny_config(flip=True, seed=1), tmp_path / "c", progress=False)
+    a, c = (checkpoint.load(tmp_path / name / "checkpoint.pt") for name in ("a", "c"))
+    assert not torch.equal(a["weights"]["net.first.weight"], c["weights"]["net.first.weight"])
 
 
 def test_resume_of_a_finished_run_changes_nothing(tmp_path: Path):
@@ -373,6 +671,15 @@ def test_a_damaged_checkpoint_says_so(tmp_path: Path, damage: str):
     with pytest.raises(InputError, match="damaged|not a checkpoint") as error:
         checkpoint.load(path)
     assert "\n" not in str(error.value)
+
+
+def test_checkpoints_of_other_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for made, message in ((checkpoint.FORMAT + 1, "written by a newer version"), (checkpoint.FORMAT - 1, "of an older version")):
+        with monkeypatch.context() as other:
+            other.setattr(checkpoint, "FORMAT", made)
+            checkpoint.save(tmp_path / "checkpoint.pt", {"step": 1})
+        with pytest.raises(InputError, match=message):
+            tiny_run(tmp_path, resume=True)
 
 
 def test_a_checkpoint_cannot_run_code(tmp_path: Path):

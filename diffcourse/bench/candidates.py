@@ -17,7 +17,6 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from diffcourse.config import DDPMConfig
 from diffcourse.data import ImageData, torchvision_datasets
@@ -28,6 +27,7 @@ from diffcourse.errors import InputError
 from diffcourse.families import DDPM
 from diffcourse.families.base import scale
 from diffcourse.training.ema import decay_at
+from diffcourse.training.flops import count
 from diffcourse.training.loop import DTYPES, rate_factor
 
 
@@ -130,18 +130,11 @@ class Candidate:
         return torch.cat(losses).mean().item()
 
     def flops(self, backward: bool = True) -> float:
-        """Floating-point operations per image of a training step or, without `backward`, of a sampling step.
-
-        Counted as `training.flops` does.
-        """
+        """Floating-point operations per image of a training step or, without `backward`, of a sampling step."""
         x = torch.zeros(2, *self.images.shape[1:], device=self.setting.device)
         t = torch.ones(2, dtype=torch.int64, device=self.setting.device)
         network = copy.deepcopy(self.network)  # never compiled, which would hide the operations
-        with FlopCounterMode(display=False) as counter:
-            out = network(x, t)
-            if backward:
-                out.sum().backward()
-        return counter.get_total_flops() / 2
+        return count(lambda: network(x, t).sum().backward() if backward else network(x, t)) / 2
 
 
 class DiffusersAsFound(Candidate):

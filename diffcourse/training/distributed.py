@@ -122,7 +122,7 @@ def agree(*values: float) -> list[float]:
     if world_size() == 1:
         return list(values)
     shared = torch.tensor(values, dtype=torch.float64)
-    with _together():
+    with connected():
         dist.all_reduce(shared, op=dist.ReduceOp.MAX)
     return shared.tolist()
 
@@ -136,14 +136,21 @@ def gather(rows: Tensor) -> Tensor:
     if world_size() == 1:
         return rows
     collected = [torch.empty_like(rows) for _ in range(world_size())]
-    with _together():
+    with connected():
         dist.all_gather(collected, rows)
     return torch.cat(collected, dim=1)
 
 
 @contextmanager
-def _together() -> Iterator[None]:
+def connected() -> Iterator[None]:
+    """Within, all that is computed together, a backward pass too, says in one line that another process has gone.
+
+    Raises:
+        InputError: if it has.
+    """
     try:
         yield
-    except RuntimeError:
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistBackendError) and "gloo" not in str(error):  # gloo names its own source file
+            raise
         raise InputError("another process of this training has ended: go on from the last checkpoint with --resume") from None

@@ -1,7 +1,7 @@
 """Training, to be read from top to bottom: Ho et al. (2020), algorithm 1, with what a real run needs around it.
 
 A run lives in a folder: `checkpoint.pt` (everything that is needed to go on), `log.jsonl` (one line of numbers every
-few steps) and `config.json` (what was trained, on what, with what).
+few steps), `config.json` (what was trained, on what, with what), and `tensorboard/` where that package is installed.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def train(
     `distributed.process_group` every process calls this with the same arguments, and takes its share of each batch.
 
     A line of the log has: step, seconds, loss, loss_by_quarter (of t, from small to large; None where nothing fell, or for
-    a model without time), gradient_norm, learning_rate, images_per_second, and utilisation, the share of the machine's
+    a model without time), gradient_norm (before clipping), learning_rate, images_per_second, and utilisation, the share of the machine's
     measured matrix rate that the network's own arithmetic came to.
 
     Args:
@@ -81,8 +81,8 @@ def train(
         command: how the run was started, for config.json.
 
     Raises:
-        InputError: if model and data do not fit, the batch does not divide, the folder is taken, the checkpoint belongs to
-            another run, the loss is no longer finite, or the disk is full.
+        InputError: if model and data do not fit, the batch does not divide among the processes, there are more processes
+            than images, the folder is taken, the checkpoint belongs to another run, the loss is no longer finite, or the disk is full.
     """
     out, device = Path(out), torch.device(device)
     started = time.monotonic() if started is None else started
@@ -91,6 +91,8 @@ def train(
         raise InputError(f"the model makes images of (C, H, W) = {model.image_shape}, the data have {data.image_shape}")
     if model.classes and int(data.labels.max()) >= model.classes:
         raise InputError(f"the data have class {int(data.labels.max())}, the model knows 0 to {model.classes - 1}")
+    if distributed.world_size() > len(data):
+        raise InputError(f"{distributed.world_size()} processes are more than the {len(data)} images: start at most {len(data)}")
     parts = shares(config.batch, distributed.world_size(), config.accumulate)[distributed.rank()]
     if first and not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{str(out)!r} exists already: choose another folder, or go on with --resume (resume=True)")
@@ -181,13 +183,14 @@ def train(
             "seconds": round(now - started, 3),
             "loss": loss.mean().item(),
             "loss_by_quarter": None if time_of is None else by_quarter(loss, time_of),
-            "gradient_norm": norm.mean().item(),
+            "gradient_norm": norm[norm.isfinite()].mean().item() if norm.isfinite().any() else None,
             "learning_rate": optimizer.param_groups[0]["lr"],
             "images_per_second": round(per_second, 1),
             "utilisation": round(per_second * utilisation_of_one, 4),
         }
         if first:
             log.append(out, line)
+            show(line)
         bar.set_postfix_str(f"step {step}, loss {line['loss']:.4f}, {per_second:.0f} images/s", refresh=False)
         losses.clear(), times.clear(), norms.clear()
         last_time = now
@@ -212,6 +215,7 @@ def train(
     with (
         _catch_signals() as stop,
         tqdm(total=100, disable=not (progress and first), desc="training", bar_format=layout) as bar,
+        log.tensorboard(out, step) if first else nullcontext() as show,
     ):
         share, stopped_by, due = state_of_affairs()
         bar.update(min(100, 100 * share))
@@ -230,6 +234,7 @@ def train(
                 generator.set_state(drawn_so_far)  # every part is one of the same batch, with the same random numbers
                 last_part = part is parts[-1]
                 with (
+                    distributed.connected(),
                     nullcontext() if last_part or replica is model else replica.no_sync(),
                     torch.autocast(device.type, DTYPES[config.precision], enabled=config.precision != "fp32"),
                 ):
