@@ -523,7 +523,7 @@ THREE_TARGETS = (
                 r" \big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2 \\"
                 r" &= \frac{\operatorname{SNR}(t-1) - \operatorname{SNR}(t)}{2 (\operatorname{SNR}(t) + 1)}\, \lVert v - \hat v \rVert^2"
                 r" \end{aligned}",
-                "an index off by one in the second line",
+                "an index off by one where errors of the noise are counted",
             ),
             NearMiss(
                 r"\begin{aligned}"
