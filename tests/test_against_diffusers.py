@@ -5,6 +5,8 @@ Where the two differ on purpose or by convention:
 - diffusers counts steps from 0; its step k is our t = k + 1.
 - It builds its tables in float32. They are compared as such once; then our float64 tables take their place, so that
   everything else can agree to the last digits.
+- Its DPM-Solver++ casts what it is given to float32. So its update is called directly, with float64 numbers.
+- Its Heun works with x / sqrt(alpha_bar), and calls r = sqrt(1 / SNR) sigma.
 - Its DDPM holds the posterior variance above 1e-20, and adds noise at each step but k = 0. A walk over a subset of the
   steps ends at k > 0, so that diffusers adds noise to its final image: 1e-10 of it with the posterior variance, which
   is less than the tolerance, but a whole beta with the other. We add none at the last step, whichever it is.
@@ -12,11 +14,11 @@ Where the two differ on purpose or by convention:
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, HeunDiscreteScheduler
 from torch import Tensor
 
 from diffcourse.diffusion import process
-from diffcourse.diffusion.sample import sample_ddim, sample_ddpm, subsequence
+from diffcourse.diffusion.sample import even_in_log_snr, sample_ddim, sample_ddpm, sample_dpm_solver, sample_heun, subsequence
 from diffcourse.diffusion.schedule import Schedule, cosine, linear
 
 T = 60
@@ -167,6 +169,55 @@ def test_ddim(schedule: Schedule, clip: bool, steps: int, eta: float, rederive: 
     assert agree(found, expected, 1e-9)
     assert agree(x0_hat, guesses, 1e-9)
     assert clip == (guesses.abs().max() <= 1)
+
+
+def levels(schedule: Schedule, times: list[int]) -> Tensor:
+    """diffusers' sigma at each time, then 0."""
+    alpha_bar = schedule.alpha_bar(torch.tensor([*times, 0]))
+    return ((1 - alpha_bar) / alpha_bar).sqrt()
+
+
+@every_schedule
+@both_clips
+@pytest.mark.parametrize("steps", [2, 7, 15])
+@pytest.mark.parametrize("spacing", ["t", "log-SNR"])
+def test_heun(schedule: Schedule, clip: bool, steps: int, spacing: str) -> None:
+    times = subsequence(T, steps) if spacing == "t" else even_in_log_snr(schedule, steps)
+    theirs = HeunDiscreteScheduler(T, clip_sample=clip)
+    theirs.set_timesteps(timesteps=[t - 1 for t in times])
+    sigma = levels(schedule, times)
+    theirs.sigmas = torch.cat([sigma[:1], sigma[1:-1].repeat_interleave(2), sigma[-1:]])
+    scaled, expected = noise() / schedule.alpha_bar(T).sqrt(), []
+    for call, k in enumerate(theirs.timesteps.long().tolist()):
+        root = schedule.alpha_bar(k + 1).sqrt()
+        scaled = theirs.step(toy(scaled * root, torch.full((4,), k + 1)), k, scaled).prev_sample
+        if call % 2 == 1 or call == 2 * len(times) - 2:  # a whole step is done; the last is Euler's, with one call
+            expected.append(scaled)
+    found, _ = our_walk(sample_heun, schedule, noise(), steps=times, clip=clip)
+    ends = schedule.alpha_bar(torch.tensor(times[1:] + [0])).sqrt().reshape(-1, 1, 1, 1)
+    assert agree(found, torch.stack(expected) * ends, 1e-9)
+
+
+@every_schedule
+@both_clips
+@pytest.mark.parametrize("steps", [3, 7, 15])
+@pytest.mark.parametrize("spacing", ["t", "log-SNR"])
+def test_dpm_solver(schedule: Schedule, clip: bool, steps: int, spacing: str) -> None:
+    times = subsequence(T, steps) if spacing == "t" else even_in_log_snr(schedule, steps)
+    theirs = DPMSolverMultistepScheduler(T, algorithm_type="dpmsolver++", solver_type="midpoint")
+    theirs.sigmas = levels(schedule, times)
+    x, guesses, expected = noise(), [], []
+    for theirs._step_index, t in enumerate(times):
+        x0 = process.predict_x0(schedule, x, t, toy(x, torch.full((4,), t)))
+        guesses.append(x0.clamp(-1, 1) if clip else x0)
+        if theirs.step_index in (0, len(times) - 1):  # no guess before; on the way to infinite log-SNR
+            x = theirs.dpm_solver_first_order_update(guesses[-1], sample=x)
+        else:
+            x = theirs.multistep_dpm_solver_second_order_update(guesses, sample=x)
+        expected.append(x)
+    found, x0_hat = our_walk(sample_dpm_solver, schedule, noise(), steps=times, clip=clip)
+    assert agree(found, torch.stack(expected), 1e-9)
+    assert agree(x0_hat, torch.stack(guesses), 1e-9)
 
 
 def test_a_wrong_schedule_would_be_noticed() -> None:
