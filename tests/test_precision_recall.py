@@ -52,9 +52,14 @@ def test_the_same_set_twice() -> None:
 
 
 def test_copies_are_always_inside() -> None:
-    """Also those of points without a radius, which lie k + 1 times upon each other, and far from the origin."""
-    real = torch.cat([normal(30, 6), normal(1, 6, seed=1).repeat(5, 1)]) + 1e4
+    """Also those of points without a radius, which lie k + 1 times upon each other."""
+    real = torch.cat([normal(30, 6), normal(1, 6, seed=1).repeat(5, 1)])
     assert precision_recall(real[20:].clone(), real).precision == 1
+
+
+def test_far_from_the_origin_nothing_is_lost() -> None:
+    x, y = normal(80, 4), normal(60, 4, seed=1) * 0.7
+    assert precision_recall(x + 1e7, y + 1e7)[:2] == precision_recall(x, y)[:2]
 
 
 def test_a_mode_is_dropped() -> None:

@@ -141,8 +141,8 @@ def _covered(points: Tensor, centres: Tensor, radii: Tensor, count: Callable[[Te
 def _distances(points: Tensor, centres: Tensor, count: Callable[[Tensor], None]) -> Iterator[Tensor]:
     """Distances [n, M] for some points after the other.
 
-    Differences are squared one by one. The usual short cut, |a|^2 + |b|^2 - 2 a b as a matrix product, is quicker, but rounding
-    would put a copy of an image outside the image's own ball when that has no radius.
+    Differences are squared one by one. The usual short cut, |a|^2 + |b|^2 - 2 a b as a matrix product, is quicker, but loses the
+    small distances of features that lie far from the origin.
     """
     centres = centres.double()
     for chunk in points.double().split(max(1, BLOCK // len(centres))):
