@@ -307,8 +307,8 @@ def test_inception_weights_that_are_none(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.pth"
     for content in (b"", b"text"):
         wrong.write_bytes(content)
-        with pytest.raises(InputError, match="does not hold the Inception weights"):
+        with pytest.raises(InputError, match="does not hold torch-fidelity's Inception weights"):
             InceptionFeatures(wrong)
     torch.save({"weight": torch.zeros(3)}, wrong)
-    with pytest.raises(InputError, match="does not hold the Inception weights"):
+    with pytest.raises(InputError, match="does not hold torch-fidelity's Inception weights"):
         InceptionFeatures(wrong)

@@ -6,9 +6,10 @@
 
 Writes NAME.safetensors and its card NAME.json. One thread and a fixed seed: the same machine makes the same weights.
 
-A classifier that is trained until it makes no mistake forgets all but the class: its 64 features shrink to 9 directions, one less
-than there are classes (Papyan et al., 2020, call it neural collapse), and a model that draws each class always in the same way
-would go unnoticed. So a linear layer must redraw the image from the features as well; it is dropped afterwards.
+A classifier that is trained until it makes no mistake forgets all but the class: its 64 features shrink to 9 directions,
+one less than there are classes (Papyan et al., 2020, call it neural collapse), and a model that draws each class always
+in the same way would go unnoticed. So a linear layer must redraw the image from the features as well; it is dropped
+afterwards.
 """
 
 import argparse
@@ -137,7 +138,8 @@ def main() -> int:
     except InputError as error:
         print(f"train_features: error: {error}", file=sys.stderr)
         return 2
-    print(f"{options.data}: {minutes * 60:.0f} s, accuracy {description['metrics']['test_accuracy']:.4f} on {len(test_set)} images")
+    found = description["metrics"]["test_accuracy"]
+    print(f"{options.data}: {minutes * 60:.0f} s, accuracy {found:.4f} on {len(test_set)} images")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Is a sample a copy of a training image? The nearest training image tells, beside what new real images have for the nearest."""
+"""Is a sample a copy of a training image? The nearest one tells, beside what new real images have for their nearest."""
 
 from __future__ import annotations
 

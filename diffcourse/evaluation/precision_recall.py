@@ -1,12 +1,12 @@
 """Two questions that one distance mixes up: are the samples like real images, and are all real images like some sample?
 
-Kynkäänniemi et al. (2019), "Improved Precision and Recall Metric for Assessing Generative Models", answer both with balls.
-Around each real image's features lies a ball that reaches to its k-th nearest fellow; together the balls cover where real images
-are. Precision is the share of samples in there. With the parts exchanged, recall is the share of real images that lie in the balls of
-the samples.
+Kynkäänniemi et al. (2019), "Improved Precision and Recall Metric for Assessing Generative Models", answer both with
+balls. Around each real image's features lies a ball that reaches to its k-th nearest fellow; together the balls cover
+where real images are. Precision is the share of samples in there. With the parts exchanged, recall is the share of real
+images that lie in the balls of the samples.
 
-Both depend on how many images there are: with fewer, the balls grow. So the paper compares equally many of each, and held-out real
-images in the place of the samples tell what a perfect model would reach, which is not 1.
+Both depend on how many images there are: with fewer, the balls grow. So the paper compares equally many of each, and
+held-out real images in the place of the samples tell what a perfect model would reach, which is not 1.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def precision_recall(
         samples: features of the samples, [N, D], from `features.extract`.
         real: features of real images, [M, D]; the paper takes M = N.
         k: a ball reaches to the k-th nearest. A larger k makes both numbers larger.
-        held_out: features of other real images, [K, D]. As many of them as there are samples, chosen at random, take the samples'
-            place once, which tells what to expect.
+        held_out: features of other real images, [K, D]. As many of them as there are samples, chosen at random, take the
+            samples' place once, which tells what to expect.
         seed: the seed that the samples were drawn with, for the report.
         real_seed: of the choice among the held-out images.
         progress: called after each block of distances with (images done, images in all).
@@ -130,7 +130,8 @@ def precision_recall(
 
 def _radii(features: Tensor, k: int, count: Callable[[Tensor], None]) -> Tensor:
     """The distance from each to its k-th nearest fellow, [N]; the nearest of all is each itself."""
-    return torch.cat([block.topk(k + 1, dim=1, largest=False).values[:, -1] for block in _distances(features, features, count)])
+    blocks = _distances(features, features, count)
+    return torch.cat([block.topk(k + 1, dim=1, largest=False).values[:, -1] for block in blocks])
 
 
 def _covered(points: Tensor, centres: Tensor, radii: Tensor, count: Callable[[Tensor], None]) -> Tensor:
@@ -141,8 +142,8 @@ def _covered(points: Tensor, centres: Tensor, radii: Tensor, count: Callable[[Te
 def _distances(points: Tensor, centres: Tensor, count: Callable[[Tensor], None]) -> Iterator[Tensor]:
     """Distances [n, M] for some points after the other.
 
-    Differences are squared one by one. The usual short cut, |a|^2 + |b|^2 - 2 a b as a matrix product, is quicker, but loses the
-    small distances of features that lie far from the origin.
+    Differences are squared one by one. The usual short cut, |a|^2 + |b|^2 - 2 a b as a matrix product, is quicker, but
+    loses the small distances of features that lie far from the origin.
     """
     centres = centres.double()
     for chunk in points.double().split(max(1, BLOCK // len(centres))):

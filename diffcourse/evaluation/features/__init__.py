@@ -142,9 +142,9 @@ class InceptionFeatures(nn.Module):
             raise InputError("Inception features need torch-fidelity: pip install torch-fidelity") from None
         try:
             torch.load(path, map_location="cpu", weights_only=True)  # torch-fidelity itself would run code in the file
-            self.net = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path))
+            self.net = FeatureExtractorInceptionV3("", ["2048"], feature_extractor_weights_path=str(path))
         except (OSError, RuntimeError, ValueError, TypeError, EOFError, LookupError, AttributeError, pickle.UnpicklingError):
-            raise InputError(f"{str(path)!r} does not hold the Inception weights of torch-fidelity: fetch them anew") from None
+            raise InputError(f"{str(path)!r} does not hold torch-fidelity's Inception weights: fetch them anew") from None
 
     def forward(self, images: Tensor) -> Tensor:
         """Features, float [B, 2048], of uint8 images [B, C, H, W] with one or three channels."""
