@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import sys
 import zlib
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from diffcourse.evaluation import features, fit_gaussian, frechet, frechet_dista
 from diffcourse.evaluation.features import FeatureNet, InceptionFeatures, extract
 from diffcourse.evaluation.frechet import Gaussian
 from diffcourse.families.base import scale
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+import train_features  # noqa: E402
 
 TRAIN, HELD_OUT = load("digits"), load("digits", "test")
 
@@ -268,6 +272,37 @@ def test_unknown_and_damaged_features(tmp_path: Path, monkeypatch: pytest.Monkey
         (tmp_path / "digits.safetensors").write_bytes(damaged)
         with pytest.raises(InputError, match="do not match their card"):
             features.load("digits")
+
+
+def run_training(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr("sys.argv", ["train_features.py", *map(str, arguments)])
+    return train_features.main()
+
+
+def test_training_makes_features_that_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the same ones each time."""
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        assert run_training(monkeypatch, "digits", "--epochs", 1, "--out", tmp_path / folder) == 0
+    a, b = ((tmp_path / folder / "digits.safetensors").read_bytes() for folder in ("a", "b"))
+    assert a == b
+    monkeypatch.setattr(features, "FOLDER", tmp_path / "a")
+    card = features.card("digits")
+    assert card["steps"] == 21 and card["training"]["epochs"] == 1 and card["metrics"]["test_accuracy"] > 0.5
+    assert extract(features.load("digits"), HELD_OUT.images[:3]).shape == (3, 64)
+
+
+def test_training_with_bad_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    for arguments, message in (
+        (["digits", "--epochs", 0], "epochs = 0"),
+        (["fashion", "--root", tmp_path], "fashion is missing"),
+        (["digits", "--epochs", 1, "--out", tmp_path / "missing"], "create the folder"),
+    ):
+        assert run_training(monkeypatch, "--out", tmp_path, *arguments) == 2
+        assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 # Inception
