@@ -47,9 +47,9 @@ def lost_class_reference() -> Reference:
     one = sp.Integer(1)
     truth = distance(sp.Integer(0), one + M**2, M, one)
     suspects = {
-        "this is the squared distance of the means; what do two classes do to the variance of the real features?": distance(0, one, M, one),
+        "this is the squared distance of the means; what do two classes do to the variance of the real features?": M**2,
         "you compare variances; the distance compares standard deviations": M**2 + M**4,
-        "this is what it costs to move half of the samples to the other class; but the measure knows a mean and a variance and nothing else": 2 * M**2,
+        "half of the samples moved to the other class; but the measure knows a mean and a variance, nothing else": 2 * M**2,
         "the real features have their mean between the two classes, not in one of them": distance(-M, one + M**2, M, one),
         "the two variances are in the wrong place: they do not add up": M**2 + 2 + M**2,
         "this is the root of it; F is the squared distance": sp.sqrt(truth),
@@ -88,14 +88,14 @@ def no_limit(answer: Any) -> str:
 
 def as_tensor(value: Any) -> Any:
     """A plain number as a tensor; everything else as it is."""
-    return torch.tensor(float(value), dtype=torch.float64) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    return torch.tensor(float(value), dtype=torch.float64) if type(value) in (int, float) else value
 
 
 def clouds(seed: int, n: int = 60, size: int = 4) -> Tensor:
     """Correlated features, [n, size]."""
     generator = torch.Generator().manual_seed(seed)
-    mix = torch.randn(size, size, generator=generator, dtype=torch.float64)
-    return torch.randn(n, size, generator=generator, dtype=torch.float64) @ mix + torch.randn(size, generator=generator, dtype=torch.float64)
+    mix, points, shift = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in ((size, size), (n, size), (size,)))
+    return points @ mix + shift
 
 
 def frechet(function: Any) -> str:
@@ -103,16 +103,15 @@ def frechet(function: Any) -> str:
         samples, real = clouds(seed), clouds(seed + 10, n=80)
         (mean_1, cov_1, n_1), (mean_2, cov_2, n_2) = evaluation.fit_gaussian(samples), evaluation.fit_gaussian(real)
         apart, total = (mean_1 - mean_2).square().sum(), (cov_1 + cov_2).trace()
-        expected = torch.tensor(
-            evaluation.frechet_distance(evaluation.fit_gaussian(samples), evaluation.fit_gaussian(real)), dtype=torch.float64
-        )
+        squared = evaluation.frechet_distance(evaluation.fit_gaussian(samples), evaluation.fit_gaussian(real))
+        expected = torch.tensor(squared, dtype=torch.float64)
         root = (apart + total - expected) / 2
         by_entries = (cov_1 @ cov_2).abs().sqrt().trace()
         each = (cov_1.diagonal() * cov_2.diagonal()).sqrt().sum()
         scale_1, scale_2 = (n_1 - 1) / n_1, (n_2 - 1) / n_2
         suspects = {
             "`sqrt` takes the root of every entry; the root of the matrix is meant": apart + total - 2 * by_entries,
-            "neither is repaired: the root is that of every entry, and the distance of the means is not squared": apart.sqrt() + total - 2 * by_entries,
+            "neither is repaired, the root of every entry nor the distance of the means": apart.sqrt() + total - 2 * by_entries,
             "the distance of the means is to be squared": apart.sqrt() + total - 2 * root,
             "the root counts twice": apart + total - root,
             "only the diagonals take part; the features are correlated": apart + total - 2 * each,
@@ -121,7 +120,8 @@ def frechet(function: Any) -> str:
             "the means do not take part": expected - apart,
             "this is the root of it; the squared distance is meant": expected.sqrt(),
         }
-        compare(as_tensor(call(function, samples, real)), expected, f"for {n_1} and {n_2} rows of {samples.shape[1]} features", suspects, rtol=1e-6, atol=1e-8)
+        got = as_tensor(call(function, samples, real))
+        compare(got, expected, f"for {n_1} and {n_2} rows of features", suspects, rtol=1e-6, atol=1e-8)
     return "zero for a set and itself, and right for correlated features"
 
 
@@ -212,9 +212,11 @@ EXERCISES: tuple[Exercise, ...] = (
         "lost-class",
         lost_class,
         (
-            "Fit a Gaussian to the real features first. What are the mean and the variance of a number that is near -m or near m, with equal chance?",
+            "Fit a Gaussian to the real features first. What are mean and variance of a number that is near -m or near m, "
+            "with equal chance?",
             "The mean is zero. The variance is that within a class plus the squared distance of the classes from the mean.",
-            "The model's features have the mean m and the variance 1. Put both pairs into the formula for one dimension; it has standard deviations in it.",
+            "The model's features have the mean m and the variance 1. Put both pairs into the formula for one dimension; "
+            "it has standard deviations in it.",
         ),
     ),
     Exercise(
@@ -232,7 +234,8 @@ EXERCISES: tuple[Exercise, ...] = (
         (
             "There are two faults. One shows for a set and itself, the other when you shift all features of one set by ten.",
             "Only the trace of the root is needed: the sum of the roots of the eigenvalues.",
-            "`torch.linalg.eigvals(cov_1 @ cov_2)` are complex numbers with no imaginary part; take `.real`, and hold them above zero before the root.",
+            "`torch.linalg.eigvals(cov_1 @ cov_2)` are complex numbers with no imaginary part; take `.real`, and hold them "
+            "above zero before the root.",
         ),
     ),
     Exercise(
