@@ -1,7 +1,6 @@
 """The claims of chapter 12, training: averages of weights, parts of a batch, and the learning rate.
 
-Unlike in the other chapters n counts steps of the optimiser and theta_n are the weights after step n; t stays the time of the
-diffusion.
+Here n counts steps of the optimiser and theta_n are the weights after step n; t stays the time of the diffusion.
 """
 
 from typing import Literal
@@ -68,7 +67,8 @@ def ema_sum(statement: Statement) -> None:
     require(relation.ops == ("=",), "not an equation")
     factor, total = only_sum(relation.lhs)
     require(total.limits == ((k, 1, n),), "the sum does not run over all steps")
-    require_equal(factor * total.function, (1 - kappa) * kappa ** (n - k), "a summand and the share of the weights of step k")
+    share = (1 - kappa) * kappa ** (n - k)
+    require_equal(factor * total.function, share, "a summand and the share of the weights of step k")
     require_equal(relation.rhs.subs(n, 0), 0, "the sum before the first step and 0")
     require_equal(relation.rhs, update(relation.rhs.subs(n, n - 1), 1), "the sum and its recursion")
 
@@ -80,19 +80,22 @@ def ema_age(statement: Statement) -> None:
     require(total.limits == ((k, 0, sp.oo),), "the sum does not run over all ages")
     require_equal(factor * total.function, k * (1 - kappa) * kappa**k, "a summand and age times share")
     p = sp.Symbol("p", positive=True)  # kappa = 1 / (1 + p) lies between 0 and 1
-    mean = sp.summation(total.function.subs(kappa, 1 / (1 + p)), (k, 0, sp.oo)) * factor.subs(kappa, 1 / (1 + p))
-    require_equal(sp.simplify(mean), relation.rhs.subs(kappa, 1 / (1 + p)), "the mean age, summed up, and the right side")
+    body, share, right = (part.subs(kappa, 1 / (1 + p)) for part in (total.function, factor, relation.rhs))
+    mean = sp.simplify(share * sp.summation(body, (k, 0, sp.oo)))
+    require_equal(mean, right, "the mean age, summed up, and the right side")
 
 
 def ema_variance(statement: Statement) -> None:
     relation = only(statement)
-    require(relation.lhs == Lim(Var(average[n]), n, sp.oo) and relation.ops == ("=",), "the left side is not the variance's limit")
+    limit = Lim(Var(average[n]), n, sp.oo)
+    require(relation.lhs == limit and relation.ops == ("=",), "the left side is not the variance's limit")
     settled = relation.rhs
-    # Independent noises: squared factors times variances. The variance that does not change any more is the limit, since a
-    # step multiplies any distance from it by kappa^2.
+    # Independent noises: squared factors times variances. The variance that does not change any more is the limit,
+    # since a step multiplies any distance from it by kappa^2.
     distance = sp.Symbol("distance", real=True)
     require_equal(step_of_variance(settled), settled, "the variance after one more step and before")
-    require_equal(step_of_variance(settled + distance) - settled, kappa**2 * distance, "the distance from it after a step")
+    moved = step_of_variance(settled + distance) - settled
+    require_equal(moved, kappa**2 * distance, "the distance from it after a step")
 
 
 def step_of_variance(before: Expr) -> Expr:
@@ -276,12 +279,14 @@ def rate(statement: Statement) -> None:
     require(len(statement) == 2, "the factor and its mean, please")
     definition, mean = statement
     require(definition.lhs == f(u) and definition.ops == ("=",), "the first relation does not define the factor")
-    require(mean.lhs == sp.Integral(f(u), (u, 0, 1)) and mean.ops == ("=",), "the second is not about the factor's mean")
+    integral = sp.Integral(f(u), (u, 0, 1))
+    require(mean.lhs == integral and mean.ops == ("=",), "the second is not about the factor's mean")
     factor = definition.rhs
     for place, height in ((0, 1), (1, 0)):
         require_equal(factor.subs(u, place), height, f"the factor at u = {place} and {height}")
         require_equal(sp.diff(factor, u).subs(u, place), 0, f"its slope at u = {place} and 0")
-    require_equal(sp.diff(factor, u, 2), -(sp.pi**2) * (factor - sp.Rational(1, 2)), "its bend and that of half a cosine")
+    bend = -(sp.pi**2) * (factor - sp.Rational(1, 2))
+    require_equal(sp.diff(factor, u, 2), bend, "its bend and that of half a cosine")
     require_equal(sp.integrate(factor, (u, 0, 1)), mean.rhs, "the integral and the mean")
 
 

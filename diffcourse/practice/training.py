@@ -23,7 +23,7 @@ Reference = tuple[Expr, dict[str, Expr]]
 KAPPA, N = sp.symbols("kappa n", positive=True)
 DECAY = between_0_and_1("kappa", Rational(9, 10), Rational(1, 2), Rational(1, 7))
 DECAY_AND_STEPS = Domain(
-    tuple({KAPPA: decay, N: steps} for decay, steps in ((Rational(9, 10), 1), (Rational(1, 2), 4), (Rational(4, 5), 3))),
+    ({KAPPA: Rational(9, 10), N: 1}, {KAPPA: Rational(1, 2), N: 4}, {KAPPA: Rational(4, 5), N: 3}),
     {KAPPA: KAPPA, N: N},  # no sign has to be known, and SymPy proves identities of powers faster so
 )
 
@@ -36,11 +36,12 @@ def other_batch_reference() -> Reference:
     (relation,) = CLAIMS["eq-ema-sum"].statement()
     share = sp.Symbol("share", positive=True)
     of_start = (1 - relation.rhs).subs({kappa: KAPPA})  # kappa^n
-    (truth,) = sp.solve(of_start.subs(n, 2) - share, share)  # one step of the large batch forgets as much as two small ones
+    # One step with the large batch forgets as much as two with the small one.
+    (truth,) = sp.solve(of_start.subs(n, 2) - share, share)
     suspects = {
         "this is the other way round: for half the batch and twice the steps": sp.sqrt(KAPPA),
         "nothing changes this way: one step would forget as much as one step did": KAPPA,
-        "this halves the window 1/(1-κ) and is close for κ near one; the shares themselves can be made equal": 2 * KAPPA - 1,
+        "this halves the window 1/(1-κ) and is close for κ near one; the shares can be made equal": 2 * KAPPA - 1,
         "this halves the share that is kept; ask what two of the old steps keep": KAPPA / 2,
         "this doubles the window; there are fewer steps now": (1 + KAPPA) / 2,
     }
@@ -56,10 +57,12 @@ def other_batch(answer: Any) -> str:
 def early_noise_reference() -> Reference:
     (relation,) = CLAIMS["eq-ema-sum"].statement()
     shares = relation.rhs.subs(n, N)  # what the shares add up to
-    squares = (1 - kappa) ** 2 * (shares / (1 - kappa)).subs(kappa, kappa**2)  # (1-kappa)^2 times the sum of kappa^(2 (n-k))
+    # (1-kappa)^2 times the sum of kappa^(2 (n-k))
+    squares = (1 - kappa) ** 2 * (shares / (1 - kappa)).subs(kappa, kappa**2)
     (limit,) = CLAIMS["eq-ema-variance"].statement()
     late = limit.rhs / sp.Symbol("sigma", positive=True) ** 2
-    truth, suspects = squares / shares**2, {
+    truth = sp.simplify((squares / shares**2).subs(kappa, KAPPA))
+    suspects = {
         "this is the variance of the average before it is divided": squares,
         "this is the limit for many steps; here n is any number": late,
         "the variance of x/c is that of x over c², not over c": squares / shares,
@@ -67,7 +70,7 @@ def early_noise_reference() -> Reference:
         "the shares must be squared before they are added up": 1 / shares,
         "the sum of squares goes on for ever here; it ends after n steps": late / shares**2,
     }
-    return sp.simplify(truth.subs(kappa, KAPPA)), {sentence: wrong.subs(kappa, KAPPA) for sentence, wrong in suspects.items()}
+    return truth, {sentence: wrong.subs(kappa, KAPPA) for sentence, wrong in suspects.items()}
 
 
 def early_noise(answer: Any) -> str:
@@ -97,7 +100,8 @@ def zero_start(function: Any) -> str:
         if steps > 1:
             suspects["the correction has one step too few"] = plain / (1 - decay ** (steps - 1))
         expected = plain / shares.sum()
-        compare(call(function, values, decay), expected, f"for {steps} values and decay {decay}", suspects, rtol=1e-9, atol=1e-12)
+        got = call(function, values, decay)
+        compare(got, expected, f"for {steps} values and decay {decay}", suspects, rtol=1e-9, atol=1e-12)
     return "an average from the first value on, without any start"
 
 
@@ -121,9 +125,10 @@ def tables(function: Any) -> str:
             raise Mistake(f"{what} tables are float32: that is where the digits go")
         expected = (alpha_bar, alpha_bar / (1 - alpha_bar))
         for name, table, truth, rounded in zip(("alpha_bar", "SNR"), got, expected, (late, late / (1 - late))):
+            shifted = torch.cat([torch.ones_like(truth[:1]), truth[:-1]])
             suspects = {
                 f"the {name} is cast after the product, when the digits are gone already; cast first": rounded,
-                f"the {name} begins with t = 0; the first entry is for t = 1": torch.cat([truth[:1] / truth[:1], truth[:-1]]),
+                f"the {name} begins with t = 0; the first entry is for t = 1": shifted,
             }
             compare(table, truth, f"{what} {name}:", suspects, rtol=1e-9, atol=0.0)
             require_type(table, torch.float64, "keep the tables in float64 and cast where they are used")
@@ -148,10 +153,13 @@ def go_on(function: Any) -> str:
         raise Mistake("after a stop the data begin anew: the position in the data is lost")
     if not torch.allclose(noise_again, noise):
         repeated = torch.allclose(noise_again, noise_again[:1].expand_as(noise_again))
-        raise Mistake("after a stop the same noise comes again: the random state is lost" if repeated else "after a stop the noise is another one than without")
+        if repeated:
+            raise Mistake("after a stop the same noise comes again: the random state is lost")
+        raise Mistake("after a stop the noise is another one than without")
     for parts in ([4, 6], [IMAGES, IMAGES], [1, 2, 9]):
         if not torch.equal(_after(function, parts)[1], whole[sum(parts)][1]):
-            raise Mistake(f"steps {' + '.join(map(str, parts))} are close to {sum(parts)} in one go, and not the same to the last bit")
+            sums = " + ".join(map(str, parts))
+            raise Mistake(f"{sums} steps are close to {sum(parts)} in one go, and not the same to the last bit")
     return "stopped anywhere, the run ends with the same bits"
 
 
@@ -233,7 +241,7 @@ EXERCISES: tuple[Exercise, ...] = (
         (
             "Independent numbers: square the share of each, add up, and multiply by their variance, which is one.",
             "The squared shares are again a geometric row, with κ² in place of κ. What do they add up to?",
-            "Dividing by a number divides the variance by its square. In the end much cancels: 1 - κ^(2n) is a product.",
+            "Dividing by a number divides the variance by its square. Then much cancels: 1 - κ^(2n) is a product.",
         ),
     ),
     Exercise(
@@ -260,7 +268,7 @@ EXERCISES: tuple[Exercise, ...] = (
         (
             "Two things begin anew with each call: which images come, and which noise.",
             "The state says how many steps have been taken. That is enough for the position in the data.",
-            "For the noise there are two ways: put the generator's state into the dict, or seed a generator with the number of the step.",
+            "For the noise: put the generator's state into the dict, or seed a generator with the step's number.",
         ),
     ),
     Exercise(

@@ -83,8 +83,10 @@ def ema_forget() -> Pairs:
 def accumulate() -> Pairs:
     losses = torch.tensor(X[:6], dtype=torch.float64)
     for processes, parts in ((1, 1), (1, 3), (2, 1), (2, 3)):
-        rows = [part for process in shares(6, processes, parts) for part in process]
-        mean = torch.stack([torch.stack([losses[part].mean() for part in process]).mean() for process in shares(6, processes, parts)]).mean()
+        cut = shares(6, processes, parts)
+        rows = [part for process in cut for part in process]
+        means = [torch.stack([losses[part].mean() for part in process]).mean() for process in cut]
+        mean = torch.stack(means).mean()
         for side in CLAIMS["eq-accumulate"].statement()[0].terms:
             expression = side.subs({symbol("K"): len(rows), n: 6 // len(rows)}).doit()
             yield float(expression.subs({family("L")[i]: X[i - 1] for i in range(1, 7)})), mean
@@ -97,7 +99,8 @@ def rate() -> Pairs:
         yield formula / 4, tensor(rate_factor(24, u, 100))  # a quarter of the warm-up
     middles = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000  # their mean is the integral's, by symmetry
     assert CLAIMS["eq-rate"].statement()[1].lhs == sp.Integral(function("f")(symbol("u")), (symbol("u"), 0, 1))
-    yield float(rhs("eq-rate", 1)), torch.tensor([rate_factor(500, u, 100) for u in middles.tolist()], dtype=torch.float64).mean()
+    factors = torch.tensor([rate_factor(500, u, 100) for u in middles.tolist()], dtype=torch.float64)
+    yield float(rhs("eq-rate", 1)), factors.mean()
 
 
 TIES: Ties = {
