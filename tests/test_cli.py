@@ -358,6 +358,28 @@ BAD_SAMPLING = [
 ]
 
 
+BAD_BENCH = [
+    (["--peers", "edm"], "unknown peer 'edm'; choose among diffusers"),
+    (["--rounds", "0"], "rounds = 0"),
+    (["--batch", "0"], "batch = 0"),
+    (["--precision", "fp8"], "unknown precision 'fp8'"),
+    (["--precision", "best", "--channels-last"], "leave out --channels-last"),
+    (["--equal-time", "0"], "equal time = 0"),
+    (["--equal-time", "nan"], "equal time = nan"),
+    (["--preset", "imagenet"], "unknown preset 'imagenet'"),
+    (["--width", "12"], "width = 12: give a multiple of 8"),
+    (["--device", "tpu"], "unknown device 'tpu'"),
+    (["--out", "missing/speed.json"], "create the folder 'missing' first"),
+]
+
+
+@pytest.mark.parametrize("arguments, message", BAD_BENCH, ids=lambda v: " ".join(v) if isinstance(v, list) else "")
+def test_bad_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: Fails, arguments: list[str], message: str):
+    monkeypatch.chdir(tmp_path)
+    assert message in fails("bench", "--data", "digits", *arguments)
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize("arguments, message", BAD_SAMPLING, ids=lambda v: " ".join(v) if isinstance(v, list) else "")
 def test_bad_sampling(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: Fails, arguments: list[str], message: str
