@@ -82,7 +82,7 @@ def sample_ddpm(
         x_T: the starting noise, [B, ...].
         steps: see `Steps`; all T when left out.
         sigma: the noise's variance, beta-tilde ("posterior") or beta ("beta"), the two ends of the range in section 3.2, or
-            what the network says in between ("learned"): Nichol and Dhariwal (2021), equation 15.
+            what the network says in between ("learned"): Nichol and Dhariwal (2021), equation 15; the book's eq-sigma-learned.
         clip: hold x0_hat in [-1, 1], where images live. Turn it off for data that is not confined there.
         watch: see `Watch`; for progress bars and for keeping what happens on the way.
 
@@ -118,7 +118,7 @@ def sample_ddim(
     rederive_eps: bool = True,
     watch: Watch | None = None,
 ) -> Tensor:
-    """DDIM: Song et al. (2021), equation 12, with sigma from equation 16; the book's eq-ddim-step.
+    """DDIM: Song et al. (2021), equation 12, with sigma from equation 16; the book's eq-ddim-step, eq-ddim-sigma, eq-ddim-euler.
 
     Args:
         x_T: the starting noise, [B, ...].

@@ -5,10 +5,21 @@ In a sheet, `practice.check("q-sample", q_sample)` judges an answer, and `practi
 
 from typing import Any
 
-from diffcourse.practice import elbo, errata, evaluation, forward_process, gaussians, reverse_process, simplified_loss, training, unet
+from diffcourse.practice import (
+    elbo,
+    errata,
+    evaluation,
+    forward_process,
+    gaussians,
+    reverse_process,
+    sampling,
+    simplified_loss,
+    training,
+    unet,
+)
 from diffcourse.practice.check import Exercise, Hints, Mistake, NotAttempted
 
-SHEETS = (gaussians, forward_process, reverse_process, elbo, simplified_loss, unet, training, evaluation, errata)
+SHEETS = (gaussians, forward_process, reverse_process, elbo, simplified_loss, unet, training, sampling, evaluation, errata)
 """The modules of the sheets, in the order of the book."""
 
 EXERCISES: dict[str, Exercise] = {exercise.name: exercise for sheet in SHEETS for exercise in sheet.EXERCISES}

@@ -1,0 +1,126 @@
+"""Quality against the number of network calls, for every sampler: python benchmarks/few_steps.py digits
+
+Each seed's noises are taken to images by every sampler in many and in few steps. Each set of images gets the Frechet distance
+between it and the training set, in the features of the data set's own classifier. Writes DATA-few-steps.json beside the
+weights in the package, from where chapter 13 draws its figure.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from diffcourse import cli, data, weights
+from diffcourse.diffusion import sample
+from diffcourse.errors import InputError
+from diffcourse.evaluation import features
+from diffcourse.evaluation.frechet import FrechetReport, frechet
+from diffcourse.families import DDPM
+from diffcourse.families.base import unscale
+from diffcourse.training import checkpoint
+
+
+class Run(NamedTuple):
+    """One sampler in one number of steps."""
+
+    sampler: str
+    steps: int
+    spacing: str = "t"
+    """What the steps are evenly spaced in: "t" or "log-SNR"."""
+    options: dict[str, str] = {}
+
+    @property
+    def name(self) -> str:
+        return " ".join([self.sampler, *self.options.values()])
+
+
+def runs(learned_variance: bool) -> list[Run]:
+    """All that is measured. The first is what the others are compared with: all 1000 steps of DDPM."""
+    sigmas = ["learned"] * learned_variance + ["posterior", "beta"]
+    found = [Run("ddpm", 1000, options={"sigma": sigmas[0]})]
+    found += [Run("ddpm", steps, options={"sigma": sigma}) for sigma in sigmas for steps in (100, 50, 20, 10, 5)]
+    found += [Run("ddim", steps) for steps in (100, 50, 20, 10, 5)] + [Run("ddim", steps, "log-SNR") for steps in (50, 20, 10, 5)]
+    for spacing in ("t", "log-SNR"):
+        found += [Run("heun", steps, spacing) for steps in (25, 10, 5, 3)]  # 2 steps - 1 calls
+        found += [Run("dpm-solver", steps, spacing) for steps in (50, 20, 15, 10, 5)]
+    return found
+
+
+@torch.no_grad()
+def draw(model: DDPM, run: Run, n: int, seed: int, batch: int) -> tuple[Tensor, int]:
+    """n images, uint8 on the CPU, and the network calls that each has taken. The same seed means the same noises x_T."""
+    device = next(model.parameters()).device
+    x_T = torch.randn(n, *model.image_shape, generator=torch.Generator().manual_seed(seed))
+    labels = torch.arange(n) % model.classes if model.classes else None
+    generator = torch.Generator(device).manual_seed(seed)
+    steps = run.steps if run.spacing == "t" else sample.even_in_log_snr(model.schedule, run.steps)
+    calls, images = 0, []
+    for part in torch.arange(n).split(batch):
+        predict = model.denoiser(None if labels is None else labels[part].to(device))
+        calls = 0
+
+        def counted(xt: Tensor, t: Tensor):
+            nonlocal calls
+            calls += 1
+            return predict(xt, t)
+
+        walk = sample.SAMPLERS[run.sampler][0]
+        x = walk(model.schedule, counted, x_T[part].to(device), generator=generator, steps=steps, **run.options)
+        images.append(unscale(x.clamp(-1, 1)).cpu())
+    return torch.cat(images), calls
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", help="digits or mnist: a data set whose weights and features come along")
+    parser.add_argument("--n", type=int, help="images for each distance (default: as many as are held out)")
+    parser.add_argument("--seeds", type=int, default=3, help="how many sets of noises (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=500)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--root", default="data", help="where the data set lies (default: %(default)s)")
+    options = parser.parse_args()
+    try:
+        device = cli.choose_device(options.device)
+        model, extractor = weights.load(options.data, device), features.load(options.data, device)
+        real = [features.extract(extractor, data.load(options.data, split, options.root).images) for split in ("train", "test")]
+    except InputError as problem:
+        parser.error(str(problem))
+    n, rows = options.n or len(real[1]), []
+
+    def judge(run: Run, seed: int) -> tuple[FrechetReport, int]:
+        images, calls = draw(model, run, n, seed, options.batch)
+        return frechet(features.extract(extractor, images), *real, features=options.data, seed=seed), calls
+
+    for run in runs(model.config.learned_variance):
+        started = time.monotonic()
+        found = [judge(run, seed) for seed in range(options.seeds)]
+        reports, calls = [report for report, _ in found], found[0][1]
+        rows.append({"sampler": run.name, "spacing": run.spacing, "steps": run.steps, "calls": calls})
+        rows[-1]["distance"] = [round(report.distance, 4) for report in reports]
+        mean = sum(rows[-1]["distance"]) / len(reports)
+        seconds = time.monotonic() - started
+        print(f"{run.name:16} even in {run.spacing:7} {calls:5d} calls: {mean:8.4f}, {seconds:.0f} s", flush=True)
+
+    result = {
+        "command": f"python benchmarks/few_steps.py {options.data} --n {n} --seeds {options.seeds}",
+        "weights": weights.card(options.data)["sha256"],
+        "features": features.card(options.data)["sha256"],
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+        "torch": torch.__version__,
+        "n": n,
+        "seeds": list(range(options.seeds)),
+        "n_floor": reports[0].n_floor,
+        "floor": round(reports[0].floor, 4),
+        "rows": rows,
+    }
+    out = Path(weights.__file__).with_name(f"{options.data}-few-steps.json")
+    checkpoint.write_file(out, (json.dumps(result, indent=1) + "\n").encode())
+    print(f"floor {result['floor']:.4f}; wrote {out}")
+
+
+if __name__ == "__main__":
+    main()
