@@ -53,8 +53,9 @@ def sources_hash() -> str:
 
 
 def build() -> None:
-    # Kernels inherit this environment: figures are drawn for the page, and none waits for a window.
-    environment = os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    # Kernels inherit this environment: figures are drawn for the page, and none waits for a window. The networks are so small
+    # that a second thread gains nothing, and waits for minutes when something else needs the second core.
+    environment = os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "OMP_NUM_THREADS": "1"}
     # -W: a cell that fails or warns is otherwise a mere message. --all: an incremental build hides earlier warnings.
     options = ["-W", "-n", "--keep-going", "--all"]
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(ROOT), *options]
