@@ -1,4 +1,7 @@
-"""Quality against the number of network calls, for every sampler: python benchmarks/few_steps.py digits
+"""Quality against the number of network calls, for every sampler.
+
+    python benchmarks/few_steps.py digits --seeds 2
+    python benchmarks/few_steps.py mnist --root data --n 1000 --seeds 1 --precision bf16 --max-calls 25
 
 Each seed's noises are taken to images by every sampler in many and in few steps. Each set of images gets the Frechet distance
 between it and the training set, in the features of the data set's own classifier. Writes DATA-few-steps.json beside the
@@ -22,6 +25,7 @@ from diffcourse.evaluation.frechet import FrechetReport, frechet
 from diffcourse.families import DDPM
 from diffcourse.families.base import unscale
 from diffcourse.training import checkpoint
+from diffcourse.training.loop import DTYPES
 
 
 class Run(NamedTuple):
@@ -37,9 +41,14 @@ class Run(NamedTuple):
     def name(self) -> str:
         return " ".join([self.sampler, *self.options.values()])
 
+    @property
+    def calls(self) -> int:
+        """How often the network is asked, at most: steps that fall together are taken once."""
+        return 2 * self.steps - 1 if self.sampler == "heun" else self.steps
 
-def runs(learned_variance: bool) -> list[Run]:
-    """All that is measured. The first is what the others are compared with: all 1000 steps of DDPM."""
+
+def runs(learned_variance: bool, max_calls: int = 100) -> list[Run]:
+    """All that is measured. The first is what the others are compared with, which have no more than max_calls: all 1000 steps of DDPM."""
     sigmas = ["learned"] * learned_variance + ["posterior", "beta"]
     found = [Run("ddpm", 1000, options={"sigma": sigmas[0]})]
     found += [Run("ddpm", steps, options={"sigma": sigma}) for sigma in sigmas for steps in (100, 50, 20, 10, 5)]
@@ -47,7 +56,7 @@ def runs(learned_variance: bool) -> list[Run]:
     for spacing in ("t", "log-SNR"):
         found += [Run("heun", steps, spacing) for steps in (25, 10, 5, 3)]  # 2 steps - 1 calls
         found += [Run("dpm-solver", steps, spacing) for steps in (50, 20, 15, 10, 5)]
-    return found
+    return found[:1] + [run for run in found[1:] if run.calls <= max_calls]
 
 
 @torch.no_grad()
@@ -80,6 +89,8 @@ def main() -> None:
     parser.add_argument("--n", type=int, help="images for each distance (default: as many as are held out)")
     parser.add_argument("--seeds", type=int, default=3, help="how many sets of noises (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=500)
+    parser.add_argument("--max-calls", type=int, default=100, help="leave out slower walks, but for the first (default: %(default)s)")
+    parser.add_argument("--precision", default="fp32", choices=DTYPES, help="of the network (default: %(default)s)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--root", default="data", help="where the data set lies (default: %(default)s)")
     options = parser.parse_args()
@@ -92,10 +103,12 @@ def main() -> None:
     n, rows = options.n or len(real[1]), []
 
     def judge(run: Run, seed: int) -> tuple[FrechetReport, int]:
-        images, calls = draw(model, run, n, seed, options.batch)
+        dtype = DTYPES[options.precision]
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            images, calls = draw(model, run, n, seed, options.batch)
         return frechet(features.extract(extractor, images), *real, features=options.data, seed=seed), calls
 
-    for run in runs(model.config.learned_variance):
+    for run in runs(model.config.learned_variance, options.max_calls):
         started = time.monotonic()
         found = [judge(run, seed) for seed in range(options.seeds)]
         reports, calls = [report for report, _ in found], found[0][1]
@@ -106,11 +119,14 @@ def main() -> None:
         print(f"{run.name:16} even in {run.spacing:7} {calls:5d} calls: {mean:8.4f}, {seconds:.0f} s", flush=True)
 
     result = {
-        "command": f"python benchmarks/few_steps.py {options.data} --n {n} --seeds {options.seeds}",
+        "command": f"python benchmarks/few_steps.py {options.data} --n {n} --seeds {options.seeds} "
+        f"--precision {options.precision} --max-calls {options.max_calls}",
         "weights": weights.card(options.data)["sha256"],
         "features": features.card(options.data)["sha256"],
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "torch": torch.__version__,
+        "precision": options.precision,
+        "max_calls": options.max_calls,
         "n": n,
         "seeds": list(range(options.seeds)),
         "n_floor": reports[0].n_floor,
