@@ -133,7 +133,7 @@ def parser() -> Parser:
 
     sample = command("sample", "Draw images from a trained model.", SAMPLE_EXAMPLES)
     sample.set_defaults(run=run_sample)
-    sample.add_argument("model", metavar="RUN", help="the folder of a run, or digits, which comes with diffcourse")
+    sample.add_argument("model", metavar="RUN", help="the folder of a run, or a model that comes along: digits, mnist")
     sample.add_argument("--n", type=int, default=64, help="how many images (default: %(default)s)")
     sample.add_argument("--out", required=True, help="a .png for a grid of all images, a .npy for the numbers")
     sample.add_argument("--sampler", default="ddpm", help="ddpm, ddim, heun or dpm-solver (default: %(default)s)")
