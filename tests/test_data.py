@@ -33,7 +33,7 @@ def write_mnist(root: Path, n: int = 5) -> Path:
 @pytest.fixture
 def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """CIFAR-10's files with four images each, and torchvision told their checksums."""
-    cifar10 = data._torchvision().CIFAR10
+    cifar10 = data.torchvision_datasets().CIFAR10
     folder = tmp_path / cifar10.base_folder
     folder.mkdir()
 
