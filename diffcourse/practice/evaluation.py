@@ -239,7 +239,7 @@ EXERCISES: tuple[Exercise, ...] = (
         ),
     ),
     Exercise(
-        "bits",
+        "image-bits",
         bits,
         (
             "First nats to bits, and from the whole image to one component. All axes but the first belong to the image.",
