@@ -1,6 +1,5 @@
-"""The checks of chapter 20's sheet accept right answers in any form, name the mistake in wrong ones, and survive everything else."""
+"""The checks of chapter 20's sheet accept right answers in any form and name the mistake in wrong ones."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,49 +8,13 @@ import sympy as sp
 import torch
 from torch import Tensor
 
-from diffcourse import practice
-from diffcourse.algebra.latex import read
 from diffcourse.diffusion.exact import GaussianMixture
 from diffcourse.practice import errata
 from diffcourse.practice.errata import PRINTED
-from sheets import ROOT, Page, code_cells, outcome, run, solution_lines
+from sheets import outcome, solution_lines
 
-SHEET = "solutions/20-errata.md"
-NAMES = [exercise.name for exercise in errata.EXERCISES]
 a, b, beta_0, beta_1 = sp.symbols("alpha_t alpha_bar_t beta_0 beta_1")  # without assumptions: names alone must do
 root = sp.sqrt
-
-
-@pytest.fixture(scope="module")
-def sheet() -> Page:
-    return Page.read(ROOT, SHEET)
-
-
-def test_the_exercises_are_known_to_practice() -> None:
-    assert set(NAMES) <= set(practice.EXERCISES)
-
-
-def test_every_solution_in_the_sheet_passes(sheet: Page) -> None:
-    said = run(sheet.solved(keep=True))
-    assert len(said) == len(NAMES)
-    assert [line for line in said if not line.startswith("✓")] == []
-
-
-def test_a_sheet_without_answers_runs_and_nothing_is_attempted(sheet: Page) -> None:
-    assert run(sheet.solved(keep=False)) == [f"○ {name}: not attempted yet" for name in NAMES]
-
-
-def test_every_exercise_is_checked_once_and_has_its_hints(sheet: Page) -> None:
-    code = "\n".join(code_cells(sheet.solved(keep=True)))
-    assert re.findall(r'practice\.check\("([^"]+)"', code) == NAMES
-    assert re.findall(r'practice\.hints\("([^"]+)"', code) == NAMES
-
-
-def test_every_formula_in_the_sheet_is_understood() -> None:
-    text = re.sub(r"^```.*?^```$", "", (ROOT / SHEET).read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-    assert "$$" not in text
-    for formula in re.findall(r"\$([^$]+)\$", text):
-        read(formula if re.search("[=<>]", formula) else f"{formula} = 0")
 
 
 def test_the_letters_of_the_sheet_are_right_and_wrong_as_the_proofs_say() -> None:
@@ -172,28 +135,8 @@ WRONG: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("name", "answer", "fragment"), WRONG)
-def test_wrong_answers_are_told_what_is_wrong(name: str, answer: Any, fragment: str, sheet: Page) -> None:
+def test_wrong_answers_are_told_what_is_wrong(name: str, answer: Any, fragment: str) -> None:
     line = outcome(name, answer)
     assert line.startswith("✗")
     assert fragment in line
-    assert [spoiler for spoiler in solution_lines(sheet) if spoiler in line] == []
-
-
-STUBS = [None, ..., lambda *a: None, lambda *a: ...]
-GARBAGE = ["text", object(), [], {}, (1, 2), float("nan"), 1j, sp.nan, sp.Eq(a, 1), torch.zeros(3), int, len, lambda: 1, lambda *a: "text", lambda *a: []]
-GARBAGE += [lambda *a: torch.zeros(0), lambda *a: torch.full((6, 1), torch.nan), lambda *a: a, lambda *a: 1 / 0]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_stubs_are_not_attempted_and_garbage_is_told_so(name: str) -> None:
-    for stub in STUBS[:2] if name in NAMES[:3] else STUBS:
-        assert outcome(name, stub) == f"○ {name}: not attempted yet"
-    for answer in GARBAGE:
-        assert outcome(name, answer).startswith(f"✗ {name}: "), answer
-
-
-def test_hints_are_plain_and_do_not_spoil(sheet: Page) -> None:
-    for exercise in errata.EXERCISES:
-        assert len(exercise.hints) >= 2
-        assert not any("$" in hint for hint in exercise.hints)
-        assert not any(spoiler in hint for spoiler in solution_lines(sheet) for hint in exercise.hints)
+    assert [spoiler for spoiler in solution_lines(errata) if spoiler in line] == []

@@ -1,6 +1,5 @@
-"""The exercises of chapter 8: right answers in other forms pass, wrong ones are told what is wrong, nothing raises."""
+"""The exercises of chapter 8: right answers in other forms pass, wrong ones are told what is wrong."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,50 +8,13 @@ import sympy as sp
 import torch
 from torch import Tensor
 
-from diffcourse.algebra.latex import read
 from diffcourse.diffusion import exact, process
 from diffcourse.diffusion.schedule import Schedule
 from diffcourse.practice import reverse_process
-from diffcourse.practice.check import Hints
-from sheets import ROOT, Page, code_cells, outcome, run, solution_lines
+from sheets import outcome, solution_lines
 
-SHEET = "solutions/08-reverse-process.md"
-EXERCISES = {exercise.name: exercise for exercise in reverse_process.EXERCISES}
 beta, c = sp.symbols("beta c")  # without assumptions: names alone must do
 root = sp.sqrt
-
-
-@pytest.fixture(scope="module")
-def sheet() -> Page:
-    return Page.read(ROOT, SHEET)
-
-
-# The sheet
-
-
-def test_every_solution_in_the_sheet_passes(sheet: Page) -> None:
-    said = run(sheet.solved(keep=True))
-    assert len(said) == len(EXERCISES)
-    assert [line for line in said if not line.startswith("✓")] == []
-
-
-def test_a_sheet_without_answers_runs_and_nothing_is_attempted(sheet: Page) -> None:
-    assert run(sheet.solved(keep=False)) == [f"○ {name}: not attempted yet" for name in EXERCISES]
-
-
-def test_every_exercise_is_checked_once_and_has_its_hints(sheet: Page) -> None:
-    code = "\n".join(code_cells(sheet.solved(keep=True)))
-    assert re.findall(r'practice\.check\("([^"]+)"', code) == list(EXERCISES)
-    assert re.findall(r'practice\.hints\("([^"]+)"', code) == list(EXERCISES)
-
-
-def test_every_formula_in_the_sheet_is_understood() -> None:
-    text = re.sub(r"^```.*?^```$", "", (ROOT / SHEET).read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-    assert "$$" not in text
-    for formula in re.findall(r"\$([^$]+)\$", text):
-        for part in formula.split(r", \dots, "):
-            if part not in ("-1", "+1"):
-                read(part if re.search("[=<>]", part) else f"{part} = 0")
 
 
 # Answers
@@ -207,48 +169,8 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("name", "answer", "fragment"), WRONG)
-def test_wrong_answers_are_told_what_is_wrong(name: str, answer: Any, fragment: str, sheet: Page) -> None:
+def test_wrong_answers_are_told_what_is_wrong(name: str, answer: Any, fragment: str) -> None:
     line = outcome(name, answer)
     assert line.startswith("✗"), line
     assert fragment in line
-    assert [spoiler for spoiler in solution_lines(sheet) | {"0.83", "0.828"} if spoiler in line] == []
-
-
-def raises(problem: Exception) -> Callable:
-    def answer(*arguments: Any) -> None:
-        raise problem
-
-    return answer
-
-
-STUBS = [None, ..., lambda *a: None, lambda *a: ..., raises(NotImplementedError())]
-GARBAGE = [
-    "text", "", object(), [], {}, (1, 2), float("nan"), float("inf"), -1, 1j, sp.nan, sp.Eq(beta, 1), sp.Function("f")(beta),
-    torch.zeros(3), int, len, raises(ValueError("a\nb")), lambda: 1, lambda *a: "text", lambda *a: [], lambda *a: (None, None),
-    lambda *a: (1, 2, 3), lambda *a: torch.zeros(0), lambda *a: (torch.zeros(3), torch.zeros(7)), lambda *a: float("nan"), lambda *a: a,
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("name", EXERCISES)
-def test_stubs_are_not_attempted_yet(name: str) -> None:
-    by_hand = name in ("neighbours", "first-step", "which-variance")
-    for stub in STUBS[:2] if by_hand else STUBS:
-        assert outcome(name, stub) == f"○ {name}: not attempted yet"
-
-
-@pytest.mark.parametrize("name", EXERCISES)
-def test_nothing_makes_a_check_raise(name: str) -> None:
-    for answer in GARBAGE:
-        line = outcome(name, answer)
-        assert line.startswith(f"✗ {name}: "), answer
-    assert outcome(name).startswith("✗") and outcome(name, 1, 2).startswith("✗")
-
-
-@pytest.mark.parametrize("name", EXERCISES)
-def test_hints_open_one_by_one(name: str, sheet: Page) -> None:
-    hints = Hints(EXERCISES[name].hints)
-    page = hints._repr_html_()
-    assert len(hints.texts) >= 2
-    assert page.count("<details><summary>Hint ") == page.count("</details>") == len(hints.texts)
-    assert "`" not in page and "$" not in page
-    assert not any(spoiler in text for spoiler in solution_lines(sheet) for text in hints.texts)
+    assert [spoiler for spoiler in solution_lines(reverse_process) | {"0.83", "0.828"} if spoiler in line] == []

@@ -1,4 +1,4 @@
-"""Chapter 13's checks accept right answers in any form, name the mistake in wrong ones, and survive everything else."""
+"""Chapter 13's checks accept right answers in any form and name the mistake in wrong ones."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,37 +8,13 @@ import sympy as sp
 import torch
 from torch import Tensor
 
-from diffcourse import practice
 from diffcourse.diffusion.sample import sample_ddpm
 from diffcourse.practice import sampling
-from sheets import ROOT, Page, outcome, run
+from sheets import outcome
 
-SHEET = "solutions/13-sampling.md"
-NAMES = [exercise.name for exercise in sampling.EXERCISES]
 beta, before, c, r, s = sp.symbols("beta before c r s")  # without assumptions: names alone must do
 root = sp.sqrt
 Slope = Callable[[Tensor, float], Tensor]
-
-
-@pytest.fixture(scope="module")
-def sheet() -> Page:
-    return Page.read(ROOT, SHEET)
-
-
-def test_every_solution_in_the_sheet_passes(sheet: Page) -> None:
-    said = run(sheet.solved(keep=True))
-    assert "α_t belongs to a single step" in said.pop(NAMES.index("repair"))  # the broken one, shown before
-    assert [line.split(":")[0] for line in said] == [f"✓ {name}" for name in NAMES]
-
-
-def test_a_sheet_without_answers_runs_and_nothing_is_attempted(sheet: Page) -> None:
-    said = run(sheet.solved(keep=False))
-    assert said.pop(NAMES.index("repair")).startswith("✗ repair")
-    assert said == [f"○ {name}: not attempted yet" for name in NAMES]
-
-
-def test_the_exercises_are_registered() -> None:
-    assert set(NAMES) <= set(practice.EXERCISES)
 
 
 def package(schedule: Any, network: Any, x: Tensor, times: list[int], generator: torch.Generator) -> Tensor:
@@ -122,16 +98,3 @@ def test_wrong_answers_are_told_what_is_wrong(name: str, answer: Any, fragment: 
     line = outcome(name, answer)
     assert line.startswith("✗")
     assert fragment in line
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_nothing_makes_a_check_raise(name: str) -> None:
-    for answer in ("text", object(), [], float("nan"), sp.zoo, torch.zeros(3), lambda: 1, lambda *a: "text", lambda *a: torch.zeros(0)):
-        assert outcome(name, answer).startswith("✗"), answer
-    assert outcome(name).startswith("✗")
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_stubs_are_not_attempted_yet(name: str) -> None:
-    for stub in (None, ...):
-        assert outcome(name, stub) == f"○ {name}: not attempted yet"

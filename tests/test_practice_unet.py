@@ -1,4 +1,4 @@
-"""Chapter 11's checks accept right answers in any form, name the mistake in wrong ones, and survive everything else."""
+"""Chapter 11's checks accept right answers in any form and name the mistake in wrong ones."""
 
 import math
 from collections.abc import Callable
@@ -10,44 +10,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffcourse import practice
 from diffcourse.nets.unet import ResBlock
 from diffcourse.practice import unet
 from diffcourse.practice.unet import C, D, E, residual_weights_reference
-from sheets import ROOT, Page, outcome, run
+from sheets import code_cells, outcome, page
 
-SHEET = "solutions/11-unet.md"
-NAMES = [exercise.name for exercise in unet.EXERCISES]
 c, d, e = sp.symbols("c d e")  # without assumptions: names alone must do
 
 
-@pytest.fixture(scope="module")
-def sheet() -> Page:
-    return Page.read(ROOT, SHEET)
-
-
-def test_every_solution_in_the_sheet_passes(sheet: Page) -> None:
-    said = run(sheet.solved(keep=True))
-    assert [line.split(":")[0] for line in said] == [f"✓ {name}" for name in NAMES]
-
-
-def test_a_sheet_without_answers_runs_and_nothing_is_attempted(sheet: Page) -> None:
-    assert run(sheet.solved(keep=False)) == [f"○ {name}: not attempted yet" for name in NAMES]
-
-
-def test_the_broken_programs_of_the_sheet_fail_their_tests_and_the_solutions_pass(sheet: Page) -> None:
+def test_the_broken_programs_of_the_sheet_fail_their_tests_and_the_solutions_pass() -> None:
     namespace: dict[str, Any] = {}
-    for cell, _ in sheet.solved(keep=True).cells():
-        if cell.cell_type == "code" and "practice." not in cell.source:
-            exec(compile(cell.source, "<cell>", "exec"), namespace)
+    for source in code_cells(page(unet).solved(keep=True)):
+        if "practice." not in source:
+            exec(compile(source, "<cell>", "exec"), namespace)
     assert not namespace["test"](namespace["broken_attend"]) and namespace["test"](namespace["attend"])
     assert not namespace["test_u"](namespace["broken_u"]) and namespace["test_u"](namespace["u"])
     assert outcome("attend", namespace["broken_attend"]).startswith("✗")
     assert outcome("u-turn", namespace["broken_u"]).startswith("✗")
-
-
-def test_the_exercises_are_registered() -> None:
-    assert set(NAMES) <= set(practice.EXERCISES)
 
 
 @pytest.mark.parametrize(("channels", "out", "embedding"), [(2, 4, 6), (8, 2, 5), (16, 32, 64)])
@@ -172,16 +151,3 @@ def test_wrong_answers_are_told_what_is_wrong(name: str, answer: Any, fragment: 
     line = outcome(name, answer)
     assert line.startswith("✗")
     assert fragment in line
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_nothing_makes_a_check_raise(name: str) -> None:
-    for answer in ("text", object(), [], float("nan"), sp.zoo, torch.zeros(3), lambda: 1, lambda *a: "text", lambda *a: torch.zeros(0)):
-        assert outcome(name, answer).startswith("✗"), answer
-    assert outcome(name).startswith("✗")
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_stubs_are_not_attempted_yet(name: str) -> None:
-    for stub in (None, ...):
-        assert outcome(name, stub) == f"○ {name}: not attempted yet"
