@@ -21,10 +21,12 @@ import copy
 import importlib
 import inspect
 import re
+import signal
 import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FunctionType
@@ -43,6 +45,8 @@ from diffcourse.algebra.latex import read  # noqa: E402
 from diffcourse.algebra.proving import require_equal  # noqa: E402
 
 REPORT = ROOT / "benchmarks" / "mutations.md"
+PATIENCE = 20.0
+"""Seconds: as long as a proof may take."""
 
 
 # Mutants of a formula
@@ -103,17 +107,35 @@ def same_meaning(one: str, other: str) -> bool:
     if [(r.ops, len(r.terms)) for r in first] != [(r.ops, len(r.terms)) for r in second]:
         return False
     try:
-        for a, b in ((a, b) for r, q in zip(first, second) for a, b in zip(r.terms, q.terms)):
-            if a != b:
-                require_equal(a, b)
-    except (Refuted, TypeError, AttributeError):
+        with at_most(PATIENCE):
+            for a, b in ((a, b) for r, q in zip(first, second) for a, b in zip(r.terms, q.terms)):
+                if a != b:
+                    require_equal(a, b)
+    except (Refuted, TypeError, AttributeError, TimeoutError):
         return False
     return True
 
 
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError if what happens within takes longer: SymPy may think about nonsense for ever."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def notices_claim(claim: Claim, latex: str) -> bool:
     try:
-        claim.proof(read(latex))
+        with at_most(PATIENCE):  # the tests do not wait for a proof for ever either
+            claim.proof(read(latex))
     except (UnreadableError, Refuted):
         return True
     except Exception:  # a proof that stumbles over nonsense fails the tests as well

@@ -126,7 +126,11 @@ def term_c() -> Pairs:
 
 def bound_abc() -> Pairs:
     x0 = torch.tensor([[X[0]], [X[1]]], dtype=torch.float64)
-    found = bound.variational_bound(SOME, silly, x0, generator=torch.Generator().manual_seed(0))
+    told: list[tuple[int, int]] = []
+    found = bound.variational_bound(
+        SOME, silly, x0, generator=torch.Generator().manual_seed(0), progress=lambda *calls: told.append(calls)
+    )
+    assert told == [(n, SOME.T) for n in range(1, SOME.T + 1)]
     generator = torch.Generator().manual_seed(0)
     noise = [torch.randn(2, 1, generator=generator, dtype=torch.float64) for _ in range(T)]
     total = CLAIMS["eq-bound-abc"].statement()[0].rhs.subs(symbol("T"), T).doit()
