@@ -205,8 +205,8 @@ EXERCISES: tuple[Exercise, ...] = (
         repair,
         (
             "The check names one mistake at a time. Repair it, run the check again.",
-            "For a jump from t to s, `schedule.alpha_bar(t) / schedule.alpha_bar(s)` takes the place of α_t. `alpha_bar(0)` is 1.",
-            "`predict_eps(schedule, x, t, x0)` is the noise that goes with a given guess.",
+            "For a jump from t to s, ᾱ_t/ᾱ_s takes the place of α_t. `schedule.alpha_bar(0)` is 1.",
+            "`predict_eps` of the package gives the noise that goes with a given guess of the image.",
             "When does a step add no noise? Ask where it ends, not where it begins.",
         ),
     ),

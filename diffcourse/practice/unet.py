@@ -232,7 +232,7 @@ EXERCISES: tuple[Exercise, ...] = (
         clocks,
         (
             "`torch.arange(pairs, dtype=torch.float64)` counts from 0, which is what i - 1 does.",
-            "Frequencies have the shape [d], times the shape [B]. `times.double()[:, None] * frequency` has the shape [B, d].",
+            "Frequencies have the shape [d], times the shape [B]. Give the times a second axis with `[:, None]`, and their product has the shape [B, d].",
             "`torch.cat` along dim=1 puts the sines behind the cosines.",
         ),
     ),
