@@ -4,20 +4,19 @@
     python benchmarks/few_steps.py mnist --root data --n 1000 --seeds 1 --precision bf16 --max-calls 25
 
 Each seed's noises are taken to images by every sampler in many and in few steps. Each set of images gets the Frechet distance
-between it and the training set, in the features of the data set's own classifier. Writes DATA-few-steps.json beside the
-weights in the package, from where chapter 13 draws its figure.
+between it and the training set, in the features of the data set's own classifier. Writes DATA-few-steps.json among
+the package's measured results, from where chapter 13 draws its figure.
 """
 
 import argparse
 import json
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from diffcourse import cli, data, weights
+from diffcourse import cli, data, measured, weights
 from diffcourse.diffusion import sample
 from diffcourse.errors import InputError
 from diffcourse.evaluation import features
@@ -133,9 +132,9 @@ def main() -> None:
         "floor": round(reports[0].floor, 4),
         "rows": rows,
     }
-    out = Path(weights.__file__).with_name(f"{options.data}-few-steps.json")
-    checkpoint.write_file(out, (json.dumps(result, indent=1) + "\n").encode())
-    print(f"floor {result['floor']:.4f}; wrote {out}")
+    path = measured.FOLDER / f"{options.data}-few-steps.json"
+    checkpoint.write_file(path, (json.dumps(result, indent=1) + "\n").encode())
+    print(f"floor {result['floor']:.4f}; wrote {path.name}")
 
 
 if __name__ == "__main__":

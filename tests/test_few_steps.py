@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from diffcourse import data, weights
+from diffcourse import data, measured, weights
 from diffcourse.evaluation import features
 from diffcourse.evaluation.frechet import frechet
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import few_steps  # noqa: E402
 
-FILES = sorted(weights.FOLDER.glob("*-few-steps.json"))
+FILES = sorted(measured.FOLDER.glob("*-few-steps.json"))
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 
 
 def test_the_digits_are_measured() -> None:
-    assert weights.FOLDER / "digits-few-steps.json" in FILES
+    assert measured.FOLDER / "digits-few-steps.json" in FILES
 
 
 @every_file
@@ -40,7 +40,7 @@ def test_every_sampler_and_number_of_steps_is_there(path: Path) -> None:
 
 @pytest.mark.parametrize("spacing", ["t", "log-SNR"])
 def test_a_row_is_measured_again(spacing: str) -> None:
-    result = json.loads((weights.FOLDER / "digits-few-steps.json").read_text())
+    result = measured.load("digits-few-steps")
     (row,) = (row for row in result["rows"] if (row["sampler"], row["spacing"], row["steps"]) == ("dpm-solver", spacing, 5))
     extractor = features.load("digits")
     real = [features.extract(extractor, data.load("digits", split).images) for split in ("train", "test")]

@@ -267,7 +267,7 @@ def run(stem: str) -> Tally:
         if claim.implemented_by:
             functions.setdefault(claim.implemented_by, []).append(claim.label)
     for path, labels in tqdm(functions.items(), desc=f"{stem}, code", leave=False):
-        function = locate(path)
+        function = inspect.unwrap(locate(path))  # what a decorator such as no_grad has wrapped
         original = function.__code__
         # Its own ties first: they notice most.
         order = [ties[label] for label in labels] + [tie for label, tie in ties.items() if label not in labels]

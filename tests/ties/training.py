@@ -97,6 +97,9 @@ def rate() -> Pairs:
         formula = float(rhs("eq-rate").subs(symbol("u"), u))
         yield formula, tensor(rate_factor(500, u, 100))
         yield formula / 4, tensor(rate_factor(24, u, 100))  # a quarter of the warm-up
+        yield formula, tensor(rate_factor(0, u, 1))
+        yield 1.0, tensor(rate_factor(500, u, 100, decay="none"))
+    yield float(rhs("eq-rate").subs(symbol("u"), 1)), tensor(rate_factor(500, 1.3, 100))  # the last step may end late
     middles = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000  # their mean is the integral's, by symmetry
     assert CLAIMS["eq-rate"].statement()[1].lhs == sp.Integral(function("f")(symbol("u")), (symbol("u"), 0, 1))
     factors = torch.tensor([rate_factor(500, u, 100) for u in middles.tolist()], dtype=torch.float64)
