@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from diffcourse.diffusion import process
-from diffcourse.diffusion.sample import sample_ddim, sample_ddpm
+from diffcourse.diffusion.sample import SAMPLERS, even_in_log_snr, sample_ddim, sample_ddpm
 from diffcourse.diffusion.schedule import SCHEDULES
 from diffcourse.errors import InputError
 from diffcourse.families import DDPM, DDPMConfig
@@ -187,6 +187,20 @@ def test_sample_is_the_sampler_with_the_network(model: DDPM, sampler: str, walk,
         expected = walk(SCHEDULES["linear"](12), model.net, x_T, generator=generator, steps=steps or 12)
     found = model.sample(3, generator=seeded(1), sampler=sampler, steps=steps)
     assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("sampler", ["heun", "dpm-solver"])
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_samplers_of_second_order_step_evenly_in_log_snr(sampler: str, schedule: str) -> None:
+    model = DDPM(replace(TINY, T=1000, schedule=schedule)).eval()
+    x_T, reached, progress = torch.randn(2, 2, 4, 6, generator=seeded()), [], []
+    found = model.sample(
+        2, generator=seeded(), sampler=sampler, steps=8, x_T=x_T,
+        watch=lambda s, x, x0_hat: reached.append(s), progress=lambda *calls: progress.append(calls),
+    )
+    times = even_in_log_snr(model.schedule, 8)
+    assert reached == [*times[1:], 0] and progress[-1] == (len(times), len(times))
+    assert torch.equal(found, SAMPLERS[sampler][0](model.schedule, model.denoiser(), x_T, steps=times).clamp(-1, 1))
 
 
 def test_ddim_takes_fifty_steps_when_not_told() -> None:

@@ -11,7 +11,7 @@ from diffcourse.diffusion import Schedule
 from diffcourse.diffusion.bound import Bound, bits_per_dim, variational_bound
 from diffcourse.diffusion.loss import Target, Weighting, draw_steps, hybrid_loss, weight, weighted_loss
 from diffcourse.diffusion.process import Prediction, eps_from_v, predict_eps, standard_normal_like
-from diffcourse.diffusion.sample import SAMPLERS, Denoiser, Watch
+from diffcourse.diffusion.sample import SAMPLERS, Denoiser, Watch, even_in_log_snr, subsequence
 from diffcourse.diffusion.schedule import SCHEDULES
 from diffcourse.errors import InputError
 from diffcourse.families.base import GenerativeModel, Losses, Progress, scale
@@ -150,7 +150,8 @@ class DDPM(GenerativeModel):
         Args:
             labels: the classes to draw, int64 [n]; left out, no class in particular.
             sampler: one of `diffusion.sample.SAMPLERS`; "ddpm" is Ho et al.'s algorithm 2.
-            steps: how many steps: T for ddpm and the sampler's own default when left out.
+            steps: how many steps: T for ddpm and the sampler's own default when left out. Even in t for ddpm and ddim; even in
+                the log-SNR for the two of second order, for which those that fall together count once.
             guidance: see `denoiser`.
             x_T: the starting noise, [n, C, H, W]; drawn from the generator when left out.
             watch: called after each step, see `diffusion.sample.Watch`.
@@ -162,6 +163,8 @@ class DDPM(GenerativeModel):
         if n < 1:
             raise InputError(f"n = {n}: ask for at least one image")
         steps = self.steps_of(sampler, steps)
+        # Steps even in t can leap over most of the curve: of a cosine schedule, Heun's first one would be 20,000 units long.
+        even = even_in_log_snr(self.schedule, steps) if sampler in ("heun", "dpm-solver") else subsequence(self.schedule.T, steps)
         walk, _ = SAMPLERS[sampler]
         like = next(self.parameters())
         if x_T is None:
@@ -178,11 +181,11 @@ class DDPM(GenerativeModel):
             if watch is not None:
                 watch(s, x, x0_hat)
             if progress is not None:
-                progress(done, steps)
+                progress(done, len(even))
 
         predict = self.denoiser(labels, guidance)
         extra = {"sigma": "learned"} if self.config.learned_variance and sampler == "ddpm" else {}
-        x = walk(self.schedule, predict, x_T, generator=generator, steps=steps, watch=watch_and_count, **extra)
+        x = walk(self.schedule, predict, x_T, generator=generator, steps=even, watch=watch_and_count, **extra)
         return x.clamp(-1, 1)
 
     def steps_of(self, sampler: str, steps: int | None = None) -> int:
