@@ -13,10 +13,11 @@ from tqdm import tqdm
 
 from diffcourse import cli, data, measured, weights
 from diffcourse.diffusion import bound
-from diffcourse.diffusion.process import Prediction, q_sample, standard_normal_like
+from diffcourse.diffusion.process import q_sample, standard_normal_like
 from diffcourse.errors import InputError
 from diffcourse.families import DDPM
 from diffcourse.families.base import scale
+from diffcourse.families.ddpm import in_double
 from diffcourse.training import checkpoint
 from diffcourse.training.loop import hardware, versions
 
@@ -24,12 +25,11 @@ from diffcourse.training.loop import hardware, versions
 @torch.no_grad()
 def terms(model: DDPM, images: Tensor, labels: Tensor | None, sigmas: list[str], generator: torch.Generator) -> dict[str, Tensor]:
     """For each variance A, C, B_2 .. B_T in bits per dimension, [B, T + 1], of uint8 images [B, C, H, W]."""
-    schedule, x0, predict = model.schedule, scale(images).double(), model.denoiser(labels)
-    dtype, found = next(model.parameters()).dtype, {sigma: [] for sigma in sigmas}
+    schedule, x0, found = model.schedule, scale(images).double(), {sigma: [] for sigma in sigmas}
+    predict = in_double(model.denoiser(labels), next(model.parameters()).dtype)
     for t in tqdm(range(1, schedule.T + 1), desc=f"{len(images)} images"):
         eps = standard_normal_like(x0, generator)
-        out = predict(q_sample(schedule, x0, t, eps).to(dtype), torch.full((len(x0),), t, device=x0.device))
-        said = Prediction(*(part.double() for part in out)) if isinstance(out, Prediction) else out.double()
+        said = predict(q_sample(schedule, x0, t, eps), torch.full((len(x0),), t, device=x0.device))
         for sigma in sigmas:
             if t == 1:
                 term = bound.reconstruction_term(schedule, lambda *_: said, x0, eps, sigma, "grey levels", clip=True)

@@ -216,13 +216,24 @@ def sample_dpm_solver(
     return _walk(schedule, predict_eps, x_T, steps, step, clip, watch)
 
 
-SAMPLERS: dict[str, tuple[Callable[..., Tensor], int | None]] = {
-    "ddpm": (sample_ddpm, None),
-    "ddim": (sample_ddim, 50),
-    "heun": (sample_heun, 25),
-    "dpm-solver": (sample_dpm_solver, 20),
+class Sampler(NamedTuple):
+    """A sampler and the steps it usually takes."""
+
+    walk: Callable[..., Tensor]
+    steps: int | None
+    """How many; None means all T."""
+    log_snr: bool = False
+    """Whether they are even in the log-SNR, not in t. On a cosine schedule steps even in t leap over most of the curve that a
+    method of second order follows."""
+
+
+SAMPLERS: dict[str, Sampler] = {
+    "ddpm": Sampler(sample_ddpm, None),
+    "ddim": Sampler(sample_ddim, 50),
+    "heun": Sampler(sample_heun, 25, log_snr=True),
+    "dpm-solver": Sampler(sample_dpm_solver, 20, log_snr=True),
 }
-"""The samplers by name, with their usual number of steps; None means all T."""
+"""The samplers by name."""
 
 
 # What they share

@@ -163,9 +163,8 @@ class DDPM(GenerativeModel):
         if n < 1:
             raise InputError(f"n = {n}: ask for at least one image")
         steps = self.steps_of(sampler, steps)
-        # Steps even in t can leap over most of the curve: of a cosine schedule, Heun's first one would be 20,000 units long.
-        even = even_in_log_snr(self.schedule, steps) if sampler in ("heun", "dpm-solver") else subsequence(self.schedule.T, steps)
-        walk, _ = SAMPLERS[sampler]
+        walk, _, log_snr = SAMPLERS[sampler]
+        even = even_in_log_snr(self.schedule, steps) if log_snr else subsequence(self.schedule.T, steps)
         like = next(self.parameters())
         if x_T is None:
             x_T = standard_normal_like(like.new_empty(n, *self.image_shape), generator)
@@ -198,7 +197,7 @@ class DDPM(GenerativeModel):
             raise InputError(f"unknown sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}")
         T = self.schedule.T
         if steps is None:
-            return min(SAMPLERS[sampler][1] or T, T)
+            return min(SAMPLERS[sampler].steps or T, T)
         if not 1 <= steps <= T:
             raise InputError(f"steps = {steps}: choose a number between 1 and T = {T}")
         return steps
@@ -226,7 +225,7 @@ class DDPM(GenerativeModel):
         sigma = "learned" if self.config.learned_variance else "posterior"
         return variational_bound(
             self.schedule,
-            _in_double(self.denoiser(labels), next(self.parameters()).dtype),
+            in_double(self.denoiser(labels), next(self.parameters()).dtype),
             scale(images).double(),
             generator=generator,
             sigma=sigma,
@@ -252,14 +251,14 @@ def _guide(both: Tensor, guidance: float) -> Tensor:
     return without + guidance * (with_class - without)
 
 
-def _in_double(predict: Denoiser, dtype: torch.dtype) -> Denoiser:
+def in_double(predict: Denoiser, dtype: torch.dtype) -> Denoiser:
     """The network computes in its own type, the bound in float64: its terms are small differences."""
 
-    def in_double(xt: Tensor, t: Tensor) -> Tensor | Prediction:
+    def predict_in_double(xt: Tensor, t: Tensor) -> Tensor | Prediction:
         out = predict(xt.to(dtype), t)
         return Prediction(*(part.double() for part in out)) if isinstance(out, Prediction) else out.double()
 
-    return in_double
+    return predict_in_double
 
 
 def _check(config: DDPMConfig) -> None:
