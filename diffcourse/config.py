@@ -27,6 +27,7 @@ class DDPMConfig:
     channels: int = 1
     height: int = 8
     width: int = 8
+    levels: int = option(256, "grey levels that the values of the images have, for their likelihood")
     T: int = option(1000, "steps of the diffusion")
     schedule: str = option("linear", "linear, cosine or sigmoid")
     base_width: int = option(16, "channels at full resolution")
@@ -60,6 +61,7 @@ class TrainConfig:
     learning_rate: float = option(2e-3, "the highest")
     warmup_steps: int = option(100, "steps over which the learning rate rises from 0")
     decay: Decay = option("cosine", "cosine lets the learning rate fall to 0 by the end, none keeps it")
+    momentum: float = option(0.9, "of AdamW, its first beta")
     weight_decay: float = option(0.01, "of AdamW")
     ema_decay: float = option(0.995, "of the average of the weights that is sampled from")
     gradient_clip: float = option(1.0, "largest norm of a step's gradient")
@@ -82,6 +84,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InputError(f"{name} = {value:g}: give a number above 0")
+        if not 0 <= self.momentum < 1:
+            raise InputError(f"momentum = {self.momentum:g}: give a number from 0 to below 1")
         for name in ("warmup_steps", "weight_decay", "save_every_seconds", "seed"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name} = {getattr(self, name)}: it must not be negative")

@@ -97,7 +97,7 @@ def test_bad_configurations_are_refused(change: dict, complaint: str) -> None:
 
 
 def test_unknown_entries_of_a_configuration_are_refused() -> None:
-    with pytest.raises(InputError, match="not the configuration of a DDPM of this version: .*colour"):
+    with pytest.raises(InputError, match="no configuration of a ddpm of this version: .*colour"):
         DDPM.from_configuration({**DDPM(TINY).configuration(), "colour": "red"})
 
 
@@ -261,5 +261,5 @@ def test_noise_of_the_wrong_shape_is_refused() -> None:
 
 
 def test_configuration_of_another_family_is_refused() -> None:
-    with pytest.raises(InputError, match="family 'vae', not of a DDPM"):
+    with pytest.raises(InputError, match="family 'vae', not 'ddpm'"):
         DDPM.from_configuration({"family": "vae"})

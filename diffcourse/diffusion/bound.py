@@ -32,9 +32,7 @@ Sigma = Literal["posterior", "beta", "learned"] | Tensor
 [T]. See `reverse_variance` and `learned_variance`."""
 
 Decoder = Literal["gaussian", "grey levels"]
-"""How x_0 comes out of x_1: as real numbers, or as one of 256 grey levels. See `reconstruction_term`."""
-
-LEVELS = 256
+"""How x_0 comes out of x_1: as real numbers, or as one of 256 (or fewer) grey levels. See `reconstruction_term`."""
 
 
 class Bound(NamedTuple):
@@ -180,12 +178,13 @@ def reconstruction_term(
     sigma: Sigma = "posterior",
     decoder: Decoder = "gaussian",
     clip: bool = False,
+    levels: int = 256,
 ) -> Tensor:
     """One draw of C, [B]: -log p_theta(x_0 | x_1) at x_1 = sqrt(alpha_bar_1) x_0 + sqrt(1 - alpha_bar_1) eps.
 
     Args:
         decoder: "gaussian" takes x_0 for real numbers and returns minus the logarithm of a density, which may be negative (the
-            book's eq-term-c; eq-exact-c for Gaussian data). "grey levels" takes each component for one of 256 levels between
+            book's eq-term-c; eq-exact-c for Gaussian data). "grey levels" takes each component for one of `levels` levels between
             -1 and 1 and returns minus the logarithm of a probability (`grey_level_log_prob`).
         clip: see `reverse_step`.
 
@@ -197,21 +196,21 @@ def reconstruction_term(
         log_variance = model.variance.log() + math.log(2 * math.pi)
         return _per_example((log_variance + (x0 - model.mean).square() / model.variance) / 2)
     if decoder == "grey levels":
-        return -_per_example(grey_level_log_prob(x0, model.mean, model.variance))
+        return -_per_example(grey_level_log_prob(x0, model.mean, model.variance, levels))
     raise InputError(f"decoder = {decoder!r}: choose 'gaussian' or 'grey levels'")
 
 
-def grey_level_log_prob(x0: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+def grey_level_log_prob(x0: Tensor, mean: Tensor, variance: Tensor, levels: int = 256) -> Tensor:
     """The logarithm of the probability of each component's grey level: Ho et al. (2020), equation 13; the book's eq-decoder.
 
     N(mean, variance) is cut half way between neighbouring levels (eq-decoder-cuts); the lowest level gets everything below, the
-    highest everything above, so that the 256 probabilities sum to one (eq-decoder-sum). Far in a tail both ends of a piece have
+    highest everything above, so that the probabilities of all levels sum to one (eq-decoder-sum). Far in a tail both ends of a piece have
     nearly the same probability, so their logarithms are subtracted, on the side where they are small.
 
     Args:
-        x0: levels 2 k / 255 - 1 for k in 0..255, any shape.
+        x0: levels 2 k / (levels - 1) - 1 for k in 0..levels - 1, any shape.
     """
-    half = 1 / (LEVELS - 1)
+    half = 1 / (levels - 1)
     std = variance.sqrt()
     # Mirror the piece to the left of the mean, where the distribution function is small and its logarithm keeps all digits.
     distance = (x0 - mean).abs()
@@ -234,6 +233,7 @@ def variational_bound(
     sigma: Sigma = "posterior",
     decoder: Decoder = "gaussian",
     clip: bool = False,
+    levels: int = 256,
     progress: Callable[[int, int], None] | None = None,
 ) -> Bound:
     """All terms, with one draw of the noise for each t: an unbiased estimate of the book's eq-bound-abc.
@@ -244,6 +244,7 @@ def variational_bound(
 
     Args:
         clip: see `reverse_step`.
+        levels: how many grey levels there are, for the decoder of that name.
         progress: called after each network call with (calls done, T).
     """
     terms = []
@@ -255,7 +256,7 @@ def variational_bound(
                 progress(t - 1, schedule.T)
         denoising = torch.stack(terms, dim=1) if terms else x0.new_empty(len(x0), 0)
         eps = standard_normal_like(x0, generator)
-        reconstruction = reconstruction_term(schedule, predict_eps, x0, eps, sigma, decoder, clip)
+        reconstruction = reconstruction_term(schedule, predict_eps, x0, eps, sigma, decoder, clip, levels)
         if progress is not None:
             progress(schedule.T, schedule.T)
     return Bound(prior_term(schedule, x0), denoising, reconstruction)

@@ -118,7 +118,7 @@ def weighted_loss(
 
 
 def hybrid_loss(
-    schedule: Schedule, predict: Denoiser, x0: Tensor, t: Tensor, eps: Tensor, *, bound_weight: float = 1e-3
+    schedule: Schedule, predict: Denoiser, x0: Tensor, t: Tensor, eps: Tensor, *, bound_weight: float = 1e-3, levels: int = 256
 ) -> Tensor:
     """L_simple for the noise plus a little of the bound for the variance: Nichol and Dhariwal (2021), equation 16.
 
@@ -127,8 +127,9 @@ def hybrid_loss(
 
     Args:
         predict: predict(x_t, t) is a `Prediction`.
-        x0, t, eps: as in `simple_loss`; x0 holds grey levels, 2 k / 255 - 1.
+        x0, t, eps: as in `simple_loss`; x0 holds grey levels, 2 k / (levels - 1) - 1.
         bound_weight: what the bound, in nats per component, counts.
+        levels: how many grey levels there are.
 
     Returns:
         losses [B], differentiable.
@@ -140,6 +141,6 @@ def hybrid_loss(
     truth = q_posterior(schedule, x0, xt, t)
     # At t = 1 the posterior has no variance, and C stands in B's place; the clamp keeps infinity out of the gradient.
     denoising = kl_gaussians(truth.mean, truth.variance.clamp(min=1e-20), model.mean, model.variance)
-    reconstruction = -grey_level_log_prob(x0, model.mean, model.variance)
+    reconstruction = -grey_level_log_prob(x0, model.mean, model.variance, levels)
     bound = torch.where(expand(t, x0) == 1, reconstruction, denoising)
     return (simple + bound_weight * schedule.T * bound).flatten(1).mean(1)

@@ -2,12 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import asdict, fields
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from diffcourse.diffusion.bound import Bound
+from diffcourse.errors import InputError
 
 Progress = Callable[[int, int], None]
 """Called during sampling with (calls done, calls in all)."""
@@ -23,6 +25,31 @@ def unscale(x: Tensor) -> Tensor:
     return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
+def to_levels(images: Tensor, levels: int) -> Tensor:
+    """uint8 images 0..255 -> int64 numbers 0..levels - 1 of their grey levels.
+
+    With 256 levels these are the same numbers. Data with fewer shades, like the digits' 17, stand in a uint8 image at
+    round(255 k / (levels - 1)), and k comes back.
+
+    Raises:
+        InputError: if a value is no such level.
+    """
+    k = (images.double() * ((levels - 1) / 255)).round().long()
+    if not torch.equal(from_levels(k, levels), images):
+        raise InputError(f"the images have other values than {levels} evenly spaced grey levels: give levels = 256")
+    return k
+
+
+def from_levels(k: Tensor, levels: int) -> Tensor:
+    """Numbers 0..levels - 1 of grey levels -> uint8 0..255; the inverse of `to_levels`."""
+    return (k.double() * (255 / (levels - 1))).round().to(torch.uint8)
+
+
+def level_value(k: Tensor, levels: int) -> Tensor:
+    """Numbers 0..levels - 1 of grey levels -> float32 in [-1, 1], evenly spaced. `unscale` of it is `from_levels(k, levels)`."""
+    return 2 * k.float() / (levels - 1) - 1
+
+
 class Losses(NamedTuple):
     """What a model has to say about a batch."""
 
@@ -35,10 +62,44 @@ class Losses(NamedTuple):
 class GenerativeModel(nn.Module, ABC):
     """A model of images [N, C, H, W]: it has a loss to train by and can be sampled from."""
 
+    family: ClassVar[str]
+    """The family's name on the command line and in checkpoints."""
+    config_type: ClassVar[type]
+    """The dataclass that describes a model of the family; it has channels, height and width."""
+
+    config: Any
+    """The `config_type` that the model was built from."""
     image_shape: tuple[int, int, int]
     """(C, H, W) of what it models."""
     classes: int = 0
     """How many classes it can be asked for; 0 if it knows none."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+        self.image_shape = (config.channels, config.height, config.width)
+
+    @classmethod
+    def from_configuration(cls, configuration: dict) -> Self:
+        """The untrained model that `configuration` describes.
+
+        Raises:
+            InputError: if it describes a model of another family or version.
+        """
+        family = configuration.get("family", "ddpm")
+        if family != cls.family:
+            raise InputError(f"this is the configuration of a model of the family {family!r}, not {cls.family!r}")
+        given = {key: tuple(v) if isinstance(v, list) else v for key, v in configuration.items() if key != "family"}
+        if unknown := given.keys() - {f.name for f in fields(cls.config_type)}:
+            raise InputError(f"this is no configuration of a {cls.family} of this version: it has {', '.join(sorted(unknown))}")
+        return cls(cls.config_type(**given))
+
+    def configuration(self) -> dict:
+        """Everything needed to build an equal, untrained model: plain JSON values, with the family's name."""
+        return {"family": self.family, **asdict(self.config)}
+
+    def prepare(self, images: Tensor) -> None:
+        """Set what starts from the data rather than from chance; training calls this once, with a first batch of uint8 images."""
 
     @abstractmethod
     def forward(
@@ -88,7 +149,3 @@ class GenerativeModel(nn.Module, ABC):
     ) -> Tensor | None:
         """Minus the log2 of a batch's probability, [B], per component of the uint8 images; None without a likelihood."""
         return None
-
-    @abstractmethod
-    def configuration(self) -> dict:
-        """Everything needed to build an equal, untrained model: plain JSON values, with the family's name."""

@@ -1,6 +1,5 @@
 """The denoising diffusion probabilistic model: a U-Net, a schedule, a loss, samplers. Ho et al. (2020)."""
 
-from dataclasses import asdict, fields
 from typing import get_args
 
 import torch
@@ -14,7 +13,7 @@ from diffcourse.diffusion.process import Prediction, eps_from_v, predict_eps, st
 from diffcourse.diffusion.sample import SAMPLERS, Denoiser, Watch, even_in_log_snr, subsequence
 from diffcourse.diffusion.schedule import SCHEDULES
 from diffcourse.errors import InputError
-from diffcourse.families.base import GenerativeModel, Losses, Progress, scale
+from diffcourse.families.base import GenerativeModel, Losses, Progress, level_value, scale, to_levels
 from diffcourse.nets import UNet
 
 
@@ -25,11 +24,12 @@ class DDPM(GenerativeModel):
         InputError: if a name is unknown, a number out of range, or the image cannot be halved as often as the network asks.
     """
 
+    family = "ddpm"
+    config_type = DDPMConfig
+
     def __init__(self, config: DDPMConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         _check(config)
-        self.config = config
-        self.image_shape = (config.channels, config.height, config.width)
         self.classes = config.classes
         self.schedule: Schedule = SCHEDULES[config.schedule](config.T)
         self.net = UNet(
@@ -46,19 +46,6 @@ class DDPM(GenerativeModel):
             classes=config.classes,
             patch=config.patch,
         )
-
-    @classmethod
-    def from_configuration(cls, configuration: dict) -> "DDPM":
-        """The untrained model that `configuration` describes."""
-        if configuration.get("family", "ddpm") != "ddpm":
-            raise InputError(f"this is the configuration of a model of the family {configuration['family']!r}, not of a DDPM")
-        given = {key: tuple(v) if isinstance(v, list) else v for key, v in configuration.items() if key != "family"}
-        if unknown := given.keys() - {f.name for f in fields(DDPMConfig)}:
-            raise InputError(f"this is not the configuration of a DDPM of this version: it has {', '.join(sorted(unknown))}")
-        return cls(DDPMConfig(**given))
-
-    def configuration(self) -> dict:
-        return {"family": "ddpm", **asdict(self.config)}
 
     def forward(
         self,
@@ -77,7 +64,7 @@ class DDPM(GenerativeModel):
         x0, t, eps, y = x0[part], t[part], eps[part], None if y is None else y[part]
 
         if config.learned_variance:
-            losses = hybrid_loss(schedule, self.denoiser(y), x0, t, eps)
+            losses = hybrid_loss(schedule, self.denoiser(y), x0, t, eps, levels=config.levels)
         else:
             weights = weight(schedule, t, config.weighting) if config.weighting != "simple" else None
             losses = weighted_loss(
@@ -220,17 +207,18 @@ class DDPM(GenerativeModel):
     ) -> Bound:
         """The terms A, B_t and C of the bound in nats: Ho et al. (2020), equation 5.
 
-        uint8 images [B, C, H, W] as 256 grey levels; T network calls. The reverse steps are those of the sampler "ddpm".
+        uint8 images [B, C, H, W], whose values are grey levels (256, or as configured); T network calls. The reverse steps are those of the sampler "ddpm".
         """
         sigma = "learned" if self.config.learned_variance else "posterior"
         return variational_bound(
             self.schedule,
             in_double(self.denoiser(labels), next(self.parameters()).dtype),
-            scale(images).double(),
+            level_value(to_levels(images, self.config.levels), self.config.levels).double(),
             generator=generator,
             sigma=sigma,
             decoder="grey levels",
             clip=True,
+            levels=self.config.levels,
             progress=progress,
         )
 

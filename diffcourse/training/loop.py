@@ -99,8 +99,16 @@ def train(
 
     model.to(device, memory_format=torch.channels_last if config.channels_last else torch.preserve_format).train()
     images, labels = data.images.to(device), data.labels.to(device)
+    if not resume:
+        model.prepare(images[_to_device(batch_indices(len(images), config.batch, 0, config.seed), device)])
     ema = EMA(model, config.ema_decay)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(
+        model.parameters(),
+        lr=config.learning_rate,
+        betas=(config.momentum, 0.999),
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
     # Gradients of half precision underflow; the scaler multiplies the loss and divides the gradients again.
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
     generator = torch.Generator(device)

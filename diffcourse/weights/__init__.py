@@ -16,7 +16,7 @@ from safetensors.torch import load as read_tensors
 from safetensors.torch import save as tensor_bytes
 
 from diffcourse.errors import InputError
-from diffcourse.families import DDPM
+from diffcourse.families import GenerativeModel, build
 from diffcourse.training import checkpoint
 
 FOLDER = Path(__file__).parent
@@ -27,7 +27,7 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
 
 
-def load(name: str | Path, device: str | torch.device = "cpu") -> DDPM:
+def load(name: str | Path, device: str | torch.device = "cpu") -> GenerativeModel:
     """A trained model in eval mode: one that comes with the package, or the averaged weights of a run's folder.
 
     Raises:
@@ -112,8 +112,8 @@ def _read(name: str, sha256: str) -> dict[str, torch.Tensor]:
     raise InputError(f"the weights {name!r} do not match their card: install diffcourse anew")
 
 
-def _build(configuration: dict, tensors: dict[str, torch.Tensor], what: str, device: str | torch.device) -> DDPM:
-    model = DDPM.from_configuration(configuration)
+def _build(configuration: dict, tensors: dict[str, torch.Tensor], what: str, device: str | torch.device) -> GenerativeModel:
+    model = build(configuration)
     try:
         model.load_state_dict(tensors)
     except RuntimeError:
