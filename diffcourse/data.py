@@ -260,6 +260,28 @@ def toy_2d(name: str, n: int, generator: torch.Generator) -> Tensor:
     return TOYS[name](n, generator)
 
 
+PLANE = 3.0
+"""Toys lie in the square from -PLANE to PLANE."""
+
+
+def toy_images(name: str, n: int, generator: torch.Generator) -> ImageData:
+    """n points of a toy as images of two pixels, [n, 1, 1, 2]: what every family of models can be trained on.
+
+    The square from -3 to 3 is cut into 256 x 256 cells, and a point's two pixels are the numbers of its cell; the few points
+    outside go to the border. So a probability can be summed over all 65,536 images that there are.
+
+    Raises:
+        InputError: as `toy_2d`.
+    """
+    cells = ((toy_2d(name, n, generator) + PLANE) / (2 * PLANE) * 256).floor().clamp(0, 255).to(torch.uint8)
+    return ImageData(cells[:, None, None], torch.zeros(n, dtype=torch.int64), (name,), name)
+
+
+def toy_points(images: Tensor) -> Tensor:
+    """The centres of the cells that images of two pixels name, float32 [N, 2]; near inverse of `toy_images`."""
+    return (images.flatten(1).float() + 0.5) / 256 * (2 * PLANE) - PLANE
+
+
 def _moons(n: int, generator: torch.Generator) -> Tensor:
     from sklearn.datasets import make_moons
 

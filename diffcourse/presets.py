@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 from diffcourse.config import DDPMConfig, TrainConfig
 from diffcourse.errors import InputError
@@ -54,6 +55,14 @@ PRESETS: dict[str, tuple[DDPMConfig, TrainConfig]] = {
     ),
 }
 """For the data sets that the package knows, by name."""
+
+
+COMPARED: dict[str, dict[str, tuple[Any, TrainConfig]]] = {
+    "ddpm": {
+        "digits": (DDPMConfig(schedule="cosine", levels=17), TrainConfig(steps=1)),
+    },
+}
+"""What stands for each family in a comparison, on each data set: models of nearly as many weights."""
 
 
 def preset(name: str, image_shape: tuple[int, int, int]) -> tuple[DDPMConfig, TrainConfig]:

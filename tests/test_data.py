@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from diffcourse import data
-from diffcourse.data import ImageData, load, toy_2d
+from diffcourse.data import TOYS, ImageData, load, toy_2d, toy_images, toy_points
 from diffcourse.errors import InputError
 
 
@@ -274,3 +274,16 @@ def test_bad_toys():
         toy_2d("spiral", 3, torch.Generator())
     with pytest.raises(InputError, match="at least one point"):
         toy_2d("moons", 0, torch.Generator())
+
+
+# Toys as images of two pixels
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_toy_images_are_the_points_to_half_a_cell(name: str) -> None:
+    points = toy_2d(name, 500, torch.Generator().manual_seed(3))
+    images = toy_images(name, 500, torch.Generator().manual_seed(3))
+    assert images.images.shape == (500, 1, 1, 2) and images.image_shape == (1, 1, 2)
+    inside = (points.abs() < 3).all(1)
+    assert inside.float().mean() > 0.99
+    assert (toy_points(images.images) - points)[inside].abs().max() <= 3 / 256 + 1e-6

@@ -1,6 +1,7 @@
 """Bits per dimension of models whose likelihood is known."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -61,7 +62,7 @@ class KnownGaussian(GenerativeModel):
     DATA = GaussianMixture(torch.ones(1).double(), torch.full((1, 4), 0.1).double(), 0.3)
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(SimpleNamespace(channels=1, height=2, width=2))
         t, V = self.SCHEDULE.steps, self.DATA.std**2
         before, now = (self.SCHEDULE.alpha_bar(s) * V + 1 - self.SCHEDULE.alpha_bar(s) for s in (t - 1, t))
         self.sigma = self.SCHEDULE.beta(t) * before / now
