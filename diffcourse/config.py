@@ -47,6 +47,24 @@ class DDPMConfig:
 
 
 @dataclass(frozen=True)
+class GANConfig:
+    """Everything that decides what a GAN is."""
+
+    channels: int = 1
+    height: int = 8
+    width: int = 8
+    levels: int = option(256, "grey levels that the values of the images have")
+    latent: int = option(32, "numbers that an image is drawn from")
+    base_width: int = option(32, "channels at full resolution, of both networks")
+    multipliers: tuple[int, ...] = option((1, 2, 2), "channels of each level, in multiples of the first's")
+    hidden: tuple[int, ...] = option((), "sizes of more linear layers, behind the latents and before the verdict")
+    groups: int = option(8, "of every group normalisation in the generator")
+    loss: str = option("non-saturating", "of the generator: non-saturating or original")
+    remedy: str = option("r1", "for the discriminator: r1, spectral or none")
+    gamma: float = option(1.0, "what the penalty of the remedy r1 counts")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """How to train. Give either `steps` or `minutes`; resumed minutes count what was spent before.
 
