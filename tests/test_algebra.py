@@ -150,6 +150,8 @@ X, T, S = family("x"), symbol("t"), symbol("s")
             r"x_t = \boldsymbol\mu_1^\top \Sigma_2^{-1} \boldsymbol\mu_1",  # in this order
             Transposed(matrix(r"\boldsymbol\mu", 1)) * matrix(r"\Sigma", 2) ** -1 * matrix(r"\boldsymbol\mu", 1),
         ),
+        (r"x_t = a \frac{\partial x_t}{\partial t}", symbol("a") * Rate(X[T], T)),
+        (r"x_t = \begin{pmatrix} a & -1 \\ 0 & b/2 \end{pmatrix} x_0", sp.ImmutableMatrix([[symbol("a"), -1], [0, symbol("b") / 2]]) * X[0]),
         (r"x_t = \int_0^1 u\, \mathrm{d}u", sp.Integral(symbol("u"), (symbol("u"), 0, 1))),
     ],
 )
@@ -185,6 +187,9 @@ def test_reader_reads(latex: str, expected: sp.Expr) -> None:
         r"x_t = \Sigma",  # which of them?
         r"x_t = \lvert a",
         r"x_t = \det \Sigma_1",
+        r"x_t = \begin{pmatrix} a & b \\ 0 \end{pmatrix}",
+        r"x_t = \begin{pmatrix} a & b",
+        r"x_t = \frac{\partial x_t}{t}",
         "",
     ],
 )

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 
 import sympy as sp
-from sympy import Expr, Tuple
+from sympy import Expr, ImmutableMatrix, Tuple
 
 from diffcourse.algebra.notation import FUNCTIONS, INDEXED, MATRICES, SCALARS, matrix
 
@@ -50,7 +50,7 @@ Slope = sp.Function("Slope")
 """f'(z), read as Slope(f(z)): the derivative of f, taken at z; f'_j(z) is read as Slope(f(j, z))."""
 
 Rate = sp.Function("Rate")
-"""\\frac{\\mathrm{d}y_t}{\\mathrm{d}r_t}, read as Rate(y_t, r_t): how fast the one changes with the other."""
+"""\\frac{\\mathrm{d}y_t}{\\mathrm{d}r_t}, read as Rate(y_t, r_t): how fast the one changes with the other; \\partial is read alike."""
 
 Transposed = sp.Function("Transposed")
 """A vector or matrix, turned over."""
@@ -91,7 +91,11 @@ class _Reader:
     def __init__(self, latex: str) -> None:
         self.latex = latex
         body = latex.replace(r"\begin{aligned}", "").replace(r"\end{aligned}", "")
-        self.tokens = [token for token in _TOKEN.findall(body) if token not in _SPACING and token != "&"]
+        body = body.replace(r"\begin{pmatrix}", r"\pmatrix ").replace(r"\end{pmatrix}", r"\endpmatrix ")
+        self.tokens: list[str] = []
+        for token in _TOKEN.findall(body):  # an & sets the columns of a matrix apart; elsewhere it is layout
+            if token not in _SPACING and (token != "&" or self.tokens.count(r"\pmatrix") > self.tokens.count(r"\endpmatrix")):
+                self.tokens.append(token)
         self.position = 0
 
     # Moving through the tokens
@@ -171,7 +175,7 @@ class _Reader:
         return bool(token) and (
             token[0].isalnum()
             or token in _CLOSING
-            or (token[0] == "\\" and token[1:].isalpha() and token not in RELATIONS and token not in (r"\qquad", r"\mid", r"\to", r"\rVert", r"\rvert"))
+            or (token[0] == "\\" and token[1:].isalpha() and token not in RELATIONS and token not in (r"\qquad", r"\mid", r"\to", r"\rVert", r"\rvert", r"\endpmatrix"))
         )
 
     def power(self) -> Expr:
@@ -217,12 +221,14 @@ class _Reader:
             self.expect(r"\rvert")
             return sp.Abs(inside)
         if self.accept(r"\frac") or self.accept(r"\tfrac"):
-            if self.peek(1) == r"\mathrm":
+            if self.peek(1) in (r"\mathrm", r"\partial"):
                 return Rate(self.differential(), self.differential())
             numerator = self.braced()
             return numerator / self.braced()
         if self.accept(r"\sqrt"):
             return sp.sqrt(self.braced())
+        if self.accept(r"\pmatrix"):
+            return self.matrix()
         if token in (r"\prod", r"\sum"):
             self.next()
             return self.repeated(sp.Product if token == r"\prod" else sp.Sum)
@@ -245,6 +251,20 @@ class _Reader:
         if function is not sp.log:  # only logarithms are commonly written without brackets: \\log q(x), \\log \\frac{a}{b}
             raise self.error("expected an argument in brackets")
         return function(self.power()) ** exponent
+
+    def matrix(self) -> Expr:
+        """The rows of a matrix: a & b \\\\ c & d."""
+        rows = [[self.sum()]]
+        while not self.accept(r"\endpmatrix"):
+            if self.accept("&"):
+                rows[-1].append(self.sum())
+            elif self.accept(r"\\"):
+                rows.append([self.sum()])
+            else:
+                raise self.error("the matrix does not end")
+        if len({len(row) for row in rows}) > 1:
+            raise self.error("rows of different length")
+        return ImmutableMatrix(rows)
 
     def repeated(self, operator: type[sp.Product] | type[sp.Sum]) -> Expr:
         self.expect("_")
@@ -281,8 +301,9 @@ class _Reader:
         return sp.Integral(body, (variable, *limits)) if limits else Int(body, variable)
 
     def differential(self) -> Expr:
-        """{\\mathrm{d}y_t}, one side of a derivative: y_t."""
-        for token in ("{", r"\mathrm", "{", "d", "}"):
+        """{\\mathrm{d}y_t} or {\\partial y_t}, one side of a derivative: y_t."""
+        self.expect("{")
+        for token in (r"\partial",) if self.peek() == r"\partial" else (r"\mathrm", "{", "d", "}"):
             self.expect(token)
         inside = self.named()
         self.expect("}")

@@ -37,6 +37,10 @@ def _matrix(name: str, meaning: str) -> Name:
     return Name(meaning, "matrix", Symbol(name, commutative=False))
 
 
+def _single(name: str, meaning: str) -> Name:
+    return Name(meaning, "scalar", Symbol(name, commutative=False))
+
+
 INDEXED: dict[str, Name] = {
     "x": _indexed("x", "x_0 is data, x_t its noisy version after step t", real=True),
     r"\beta": _indexed("beta", "variance of the noise that step t adds, between 0 and 1", positive=True),
@@ -67,12 +71,12 @@ INDEXED: dict[str, Name] = {
     "s": _indexed("s", "stride of convolution j", integer=True, positive=True),
     "R": _indexed("R", "side of the square of the input that one pixel behind n convolutions sees", integer=True, positive=True),
     r"\omega": _indexed("omega", "frequency of pair i of the time embedding, in radians per step", positive=True),
-    "u": _indexed("u", "query of a pixel, by component", real=True),
+    "u": _indexed("u", "query of a pixel, by component; entry i on the diagonal of an upper triangular matrix", real=True),
     "v": _indexed("v", "key of a pixel, by component", real=True),
-    "y": _indexed("y", "value of a pixel, one component; with a step, x_t / sqrt(abar_t)", real=True),
+    "y": _indexed("y", "value of a pixel, one component; with a step, x_t / sqrt(abar_t); a half of what a flow's layer puts out", real=True),
     "z": _indexed("z", "how well the query of pixel i matches the key of pixel j; the k-th draw of a latent, or its component", real=True),
     "o": _indexed("o", "what attention brings to pixel i, one component", real=True),
-    "a": _indexed("a", "share of its attention that pixel i gives to pixel j", positive=True),
+    "a": _indexed("a", "share of its attention that pixel i gives to pixel j; factor by which a flow's layer stretches component i", positive=True),
     r"\mathcal{L}": _indexed("calL", "lower bound on log p_theta(x) from K draws of the latent", real=True),
 }
 """Names that carry an index."""
@@ -87,12 +91,12 @@ SCALARS: dict[str, Name] = {
     "n": _scalar("n", "number of layers, of pixels or of samples", integer=True, positive=True),
     "u": _scalar("u", "a fraction: t/T, of the way; of the range between two variances", real=True),
     r"\beta": _scalar("beta", "a variance that is the same in every step; what the divergence counts in a VAE's loss", positive=True),
-    "v": _scalar("v", "velocity sqrt(abar_t) eps - sqrt(1 - abar_t) x_0", real=True),
+    "v": _scalar("v", "velocity sqrt(abar_t) eps - sqrt(1 - abar_t) x_0; a grey value moved away from 0 and 1", real=True),
     r"\hat v": _scalar("vhat", "the network's guess of v", real=True),
     r"\epsilon": _scalar("epsilon", "standard Gaussian noise", real=True),
     r"\gamma": _scalar("gamma", "the SNR at which the min-SNR weight stops growing", positive=True),
-    r"\delta": _scalar("delta", "offset of the cosine schedule", positive=True),
-    r"\tau": _scalar("tau", "temperature of the sigmoid schedule; standard deviation of an encoder's Gaussian", positive=True),
+    r"\delta": _scalar("delta", "offset of the cosine schedule; how far grey values are kept from 0 and 1", positive=True),
+    r"\tau": _scalar("tau", "temperature of the sigmoid schedule, or of samples; standard deviation of an encoder's Gaussian", positive=True),
     r"\eta": _scalar("eta", "DDIM's noise, as a multiple of DDPM's", nonnegative=True),
     r"\lambda": _scalar("lamda", "half the logarithm of the SNR", real=True),
     r"\ell": _scalar("ell", "left end of the logistic curve's piece", real=True),
@@ -111,11 +115,15 @@ SCALARS: dict[str, Name] = {
     "c": _scalar("c", "standard deviation of Gaussian data, or of one component of the data; channels that go into a layer", positive=True),
     "k": _scalar("k", "number of a data point, of a component or of a grey level; side of a kernel", integer=True, positive=True),
     "j": _scalar("j", "number of a data point, of a component, of a pixel, or of a layer; the step that a sampler came from", integer=True, positive=True),
-    "K": _scalar("K", "how many data points or components there are", integer=True, positive=True),
+    "K": _scalar("K", "how many data points, components or grey levels there are", integer=True, positive=True),
     "A": _scalar("A", "the bound's term for the prior", real=True),
     "C": _scalar("C", "the bound's term for the reconstruction", real=True),
     "R": _scalar("R", "bits per component", real=True),
     "F": _scalar("F", "squared Frechet distance of two Gaussians", nonnegative=True),
+    "W": _single("W", "weights of a 1x1 convolution, c x c"),
+    "P": _single("P", "a permutation matrix"),
+    "L": _single("L", "a lower triangular matrix with ones on its diagonal"),
+    "U": _single("U", "an upper triangular matrix"),
     r"\pi": Name("3.14159...", "scalar", pi),
     r"\infty": Name("infinity", "scalar", oo),
 }
@@ -136,14 +144,17 @@ FUNCTIONS: dict[str, Name] = {
     r"\tilde\mu": _function("mutilde", "mean of x_{t-1} when x_t and x_0 are both known"),
     r"D_{\mathrm{KL}}": _function("KL", "Kullback-Leibler divergence of the first density from the second"),
     r"L_{\mathrm{simple}}": _function("L_simple", "the simplified loss"),
-    "f": _function("f", "curve of the cosine schedule; a predictor, any function of x_t; a guess of x_0; the mean of a decoder"),
+    "f": _function("f", "curve of the cosine schedule; a predictor, any function of x_t; a guess of x_0; the mean of a decoder; a flow, from data to noise, and its layers"),
     r"\min": Name("the smaller of two numbers", "function", Min),
     "H": _function("H", "entropy of a density"),
-    r"\det": _function("det", "determinant of a matrix", positive=True),
+    r"\det": _function("det", "determinant of a matrix", real=True),
     r"\operatorname{tr}": _function("tr", "trace of a matrix", real=True),
     r"\Phi": _function("Phi", "distribution function of the standard Gaussian"),
     r"\rho": _function("rho", "rate at which noise comes in continuous time: variance per unit of u"),
     "g": _function("g", "logistic function 1 / (1 + exp(-z))"),
+    "J": _function("J", "Jacobian of a flow at x, or of its layer j at what comes in"),
+    r"a_\theta": _function("a_theta", "the factor that a coupling's network takes from one half for the other", positive=True),
+    r"b_\theta": _function("b_theta", "the shift that a coupling's network takes from one half for the other", real=True),
     r"P_{\mathrm{conv}}": _function("P_conv", "weights of a convolution"),
     r"M_{\mathrm{conv}}": _function("M_conv", "multiplications of a convolution on n pixels"),
     r"M_{\mathrm{att}}": _function("M_att", "multiplications of self-attention among n pixels"),
