@@ -131,6 +131,7 @@ X, T, S = family("x"), symbol("t"), symbol("s")
         (r"x_t = \log a^2 b", sp.log(symbol("a") ** 2) * symbol("b")),
         (r"x_t = \tilde\mu_t(x_t, x_0)", function(r"\tilde\mu")(T, X[T], X[0])),
         (r"x_t = \int q(x_t)\, \mathrm{d}x_t", Int(function("q")(X[T]), X[T])),
+        (r"x_t = \sum_{x_t} q(x_t)", Int(function("q")(X[T]), X[T])),
         (r"x_t = \nabla_{x_t} \log q(x_t)", Grad(sp.log(function("q")(X[T])), X[T])),
         (
             r"x_t = D_{\mathrm{KL}}\big(q(x_t) \,\big\|\, p_\theta(x_t)\big)",
@@ -187,6 +188,8 @@ def test_reader_reads(latex: str, expected: sp.Expr) -> None:
         r"x_t = \Sigma",  # which of them?
         r"x_t = \lvert a",
         r"x_t = \det \Sigma_1",
+        r"x_t = \prod_{x_t} q(x_t)",  # a product over values
+        r"x_t = \sum_{x_t=1}^{3} q(x_t)",  # an index that does not count
         r"x_t = \begin{pmatrix} a & b \\ 0 \end{pmatrix}",
         r"x_t = \begin{pmatrix} a & b",
         r"x_t = \frac{\partial x_t}{t}",

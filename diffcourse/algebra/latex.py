@@ -31,7 +31,9 @@ Span = sp.Function("Span")
 """x_{a:b}, the steps a to b of a family, read as Span(x, a, b)."""
 
 Int = sp.Function("Int")
-"""An integral over a whole space, \\int f \\, \\mathrm{d}x_t, read as Int(f, x_t) and left for the proof to evaluate."""
+"""An integral over a whole space, \\int f \\, \\mathrm{d}x_t, read as Int(f, x_t) and left for the proof to evaluate.
+
+So is a sum over all values of a variable, \\sum_{x_t} f: what an integral is where the values can be counted."""
 
 Grad = sp.Function("Grad")
 """\\nabla_{x} f, read as Grad(f, x)."""
@@ -269,12 +271,16 @@ class _Reader:
     def repeated(self, operator: type[sp.Product] | type[sp.Sum]) -> Expr:
         self.expect("_")
         self.expect("{")
-        index = self.scalar(self.name())
+        index = self.named()
+        if operator is sp.Sum and self.accept("}"):  # over all values that the variable can take
+            return Int(self.product(), index)
         self.expect("=")
         first = self.sum()
         self.expect("}")
         self.expect("^")
         last = self.group()
+        if not index.is_Symbol:
+            raise self.error(f"{index} does not count")
         return operator(self.product(), (index, first, last))
 
     def limit(self) -> Expr:

@@ -42,7 +42,7 @@ def _single(name: str, meaning: str) -> Name:
 
 
 INDEXED: dict[str, Name] = {
-    "x": _indexed("x", "x_0 is data, x_t its noisy version after step t", real=True),
+    "x": _indexed("x", "x_0 is data, x_t its noisy version after step t; x_i, where there are no steps, is pixel i", real=True),
     r"\beta": _indexed("beta", "variance of the noise that step t adds, between 0 and 1", positive=True),
     r"\alpha": _indexed("alpha", "1 - beta_t", positive=True),
     r"\bar\alpha": _indexed("alphabar", "alpha_1 alpha_2 ... alpha_t", positive=True),
@@ -54,7 +54,7 @@ INDEXED: dict[str, Name] = {
     "B": _indexed("B", "term of step t of the variational bound", real=True),
     "m": _indexed("m", "the k-th data point, or the mean of the k-th component of the data", real=True),
     "w": _indexed("w", "share of the k-th component of the data", positive=True),
-    "r": _indexed("r", "probability that x_t came from the k-th component; with a step, noise over signal, 1/sqrt(SNR)", positive=True),
+    "r": _indexed("r", "probability that x_t came from the k-th component; with a step, noise over signal, 1/sqrt(SNR); how many pixels far n masked layers see", positive=True),
     r"\lambda": _indexed("lamda", "half the logarithm of the SNR", real=True),
     r"\tilde x": _indexed("xtilde", "where Euler's step ends", real=True),
     "V": _indexed("V", "variance of Gaussian data, or of one component of the data, after step t", positive=True),
@@ -71,12 +71,13 @@ INDEXED: dict[str, Name] = {
     "s": _indexed("s", "stride of convolution j", integer=True, positive=True),
     "R": _indexed("R", "side of the square of the input that one pixel behind n convolutions sees", integer=True, positive=True),
     r"\omega": _indexed("omega", "frequency of pair i of the time embedding, in radians per step", positive=True),
-    "u": _indexed("u", "query of a pixel, by component; entry i on the diagonal of an upper triangular matrix", real=True),
-    "v": _indexed("v", "key of a pixel, by component", real=True),
+    "u": _indexed("u", "query of a pixel, by component; entry i on the diagonal of an upper triangular matrix; of a gate, what it lets through", real=True),
+    "v": _indexed("v", "key of a pixel, by component; of a gate, how far it is open", real=True),
     "y": _indexed("y", "value of a pixel, one component; with a step, x_t / sqrt(abar_t); a half of what a flow's layer puts out", real=True),
-    "z": _indexed("z", "how well the query of pixel i matches the key of pixel j; the k-th draw of a latent, or its component", real=True),
-    "o": _indexed("o", "what attention brings to pixel i, one component", real=True),
+    "z": _indexed("z", "how well the query of pixel i matches the key of pixel j; the k-th draw of a latent, or its component; logit of a grey level", real=True),
+    "o": _indexed("o", "what attention brings to pixel i, one component, or a gate", real=True),
     "a": _indexed("a", "share of its attention that pixel i gives to pixel j; factor by which a flow's layer stretches component i", positive=True),
+    "b": _indexed("b", "scale of the logistic distribution of this number", positive=True),
     r"\mathcal{L}": _indexed("calL", "lower bound on log p_theta(x) from K draws of the latent", real=True),
 }
 """Names that carry an index."""
@@ -87,7 +88,7 @@ SCALARS: dict[str, Name] = {
     "T": _scalar("T", "number of steps", integer=True, positive=True),
     "I": _scalar("I", "the identity matrix", positive=True),
     "a": _scalar("a", "any positive number", positive=True),
-    "b": _scalar("b", "any positive number", positive=True),
+    "b": _scalar("b", "any positive number; scale of a logistic distribution", positive=True),
     "n": _scalar("n", "number of layers, of pixels or of samples", integer=True, positive=True),
     "u": _scalar("u", "a fraction: t/T, of the way; of the range between two variances", real=True),
     r"\beta": _scalar("beta", "a variance that is the same in every step; what the divergence counts in a VAE's loss", positive=True),
@@ -136,7 +137,7 @@ FUNCTIONS: dict[str, Name] = {
     r"\operatorname{Var}": _function("Var", "variance of one component"),
     r"\operatorname{SNR}": _function("SNR", "signal-to-noise ratio at step t"),
     r"\epsilon_\theta": _function("epsilon_theta", "the network: what it takes the noise in x_t to be"),
-    "p": _function("p", "density of the model where nothing is learned: the prior, p(x_T) or p(z)"),
+    "p": _function("p", "density of the model where nothing is learned: the prior, p(x_T) or p(z); probability of a grey level"),
     r"p_\theta": _function("p_theta", "density of the model: the learned reverse process, or a decoder"),
     r"p_{\mathrm{noise}}": _function("p_noise", "density of a model that draws nothing but noise"),
     r"p_{\mathrm{mix}}": _function("p_mix", "density of a model that draws noise now and then"),
@@ -158,6 +159,10 @@ FUNCTIONS: dict[str, Name] = {
     r"P_{\mathrm{conv}}": _function("P_conv", "weights of a convolution"),
     r"M_{\mathrm{conv}}": _function("M_conv", "multiplications of a convolution on n pixels"),
     r"M_{\mathrm{att}}": _function("M_att", "multiplications of self-attention among n pixels"),
+    r"n_{\mathrm{A}}": _function("n_A", "weights that mask A leaves of a kernel of this side"),
+    r"n_{\mathrm{B}}": _function("n_B", "weights that mask B leaves of a kernel of this side"),
+    r"M_{\mathrm{naive}}": _function("M_naive", "multiplications of sampling n pixels, all of them anew for each pixel"),
+    r"M_{\mathrm{cached}}": _function("M_cached", "multiplications of sampling n pixels, each kept once it is known"),
 }
 """Names that take arguments."""
 
