@@ -65,6 +65,41 @@ class GANConfig:
 
 
 @dataclass(frozen=True)
+class FlowConfig:
+    """Everything that decides what a normalizing flow is. Layers as in `families.flow`."""
+
+    channels: int = 1
+    height: int = 8
+    width: int = 8
+    levels: int = option(256, "grey levels that the values of the images have")
+    kind: str = option("glow", "nice, realnvp or glow")
+    scales: int = option(1, "how often squares of 2 x 2 pixels become channels; all but a glow's last one finish half of the channels")
+    steps: int = option(8, "couplings at each scale; for realnvp with either mask")
+    hidden: int = option(64, "channels inside the couplings' networks")
+    depth: int = option(1, "hidden layers of the couplings' networks")
+    dropout: float = option(0.0, "inside the couplings' networks")
+    margin: float = option(0.05, "what the logit of the first layer keeps away from 0 and 1; 0 for no logit")
+
+
+@dataclass(frozen=True)
+class PixelCNNConfig:
+    """Everything that decides what a PixelCNN is. Network sizes as in `families.pixelcnn.GatedStack`."""
+
+    channels: int = 1
+    height: int = 8
+    width: int = 8
+    levels: int = option(256, "grey levels that the values of the images have")
+    output: str = option("softmax", "softmax (a probability for each level) or logistics (a mixture of discretised logistics)")
+    mixtures: int = option(5, "logistics in a mixture")
+    features: int = option(32, "channels of each of the two stacks")
+    layers: int = option(4, "gated layers")
+    kernel: int = option(3, "side of the kernels, odd")
+    first_kernel: int = option(5, "side of the first layer's kernel, odd")
+    head: int = option(64, "channels of the hidden layer before the output")
+    dropout: float = option(0.0, "after every gate")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """How to train. Give either `steps` or `minutes`; resumed minutes count what was spent before.
 

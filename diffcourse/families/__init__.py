@@ -1,11 +1,12 @@
 """The families of generative models, one file each, behind one interface."""
 
-from diffcourse.config import DDPMConfig
+from diffcourse.config import DDPMConfig, FlowConfig
 from diffcourse.errors import InputError
 from diffcourse.families.base import GenerativeModel
 from diffcourse.families.ddpm import DDPM
+from diffcourse.families.flow import Flow
 
-FAMILIES: dict[str, type[GenerativeModel]] = {family.family: family for family in (DDPM,)}
+FAMILIES: dict[str, type[GenerativeModel]] = {family.family: family for family in (DDPM, Flow)}
 """By the names they go by on the command line."""
 
 
@@ -21,4 +22,4 @@ def build(configuration: dict) -> GenerativeModel:
     return FAMILIES[family].from_configuration(configuration)
 
 
-__all__ = ["DDPM", "FAMILIES", "DDPMConfig", "GenerativeModel", "build"]
+__all__ = ["DDPM", "FAMILIES", "DDPMConfig", "Flow", "FlowConfig", "GenerativeModel", "build"]
