@@ -26,13 +26,16 @@ def count(call: Callable[[], object]) -> int:
 
 
 def training_flops(model: GenerativeModel, device: torch.device) -> float:
-    """Floating-point operations of a training step per image, see `count`."""
+    """Floating-point operations of a training step per image, see `count`. The model stays as it was."""
     n = 2
     images = torch.zeros(n, *model.image_shape, dtype=torch.uint8, device=device)
     labels = torch.zeros(n, dtype=torch.int64, device=device)
     generator = torch.Generator(device).manual_seed(0)
+    training = model.training
+    model.eval()  # in training a layer may keep notes of what it has seen, as spectral normalisation does
     operations = count(lambda: model.loss(images, labels, generator=generator).backward())
     model.zero_grad(set_to_none=True)
+    model.train(training)
     return operations / n
 
 
