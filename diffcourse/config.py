@@ -65,6 +65,24 @@ class GANConfig:
 
 
 @dataclass(frozen=True)
+class VAEConfig:
+    """Everything that decides what a VAE is. Its encoder and decoder are made of the same levels."""
+
+    channels: int = 1
+    height: int = 8
+    width: int = 8
+    levels: int = option(256, "grey levels that the values of the images have, for their likelihood")
+    latent: int = option(16, "numbers in the code z")
+    base_width: int = option(32, "channels at full resolution")
+    multipliers: tuple[int, ...] = option((1, 2), "channels of each level, in multiples of the first's")
+    blocks: int = option(1, "residual blocks per level, in the encoder and in the decoder")
+    dropout: float = option(0.0, "inside the residual blocks")
+    groups: int = option(8, "of every group normalisation")
+    decoder: str = option("logistic", "distribution of a value given z: bernoulli, gaussian, logistic or mixture")
+    beta: float = option(1.0, "weight of the divergence from the prior in the loss; 1 is the bound itself")
+
+
+@dataclass(frozen=True)
 class FlowConfig:
     """Everything that decides what a normalizing flow is. Layers as in `families.flow`."""
 

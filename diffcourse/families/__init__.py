@@ -1,12 +1,14 @@
 """The families of generative models, one file each, behind one interface."""
 
-from diffcourse.config import DDPMConfig, FlowConfig
+from diffcourse.config import DDPMConfig, FlowConfig, GANConfig, VAEConfig
 from diffcourse.errors import InputError
 from diffcourse.families.base import GenerativeModel
 from diffcourse.families.ddpm import DDPM
 from diffcourse.families.flow import Flow
+from diffcourse.families.gan import GAN
+from diffcourse.families.vae import VAE
 
-FAMILIES: dict[str, type[GenerativeModel]] = {family.family: family for family in (DDPM, Flow)}
+FAMILIES: dict[str, type[GenerativeModel]] = {family.family: family for family in (DDPM, VAE, GAN, Flow)}
 """By the names they go by on the command line."""
 
 
@@ -22,4 +24,4 @@ def build(configuration: dict) -> GenerativeModel:
     return FAMILIES[family].from_configuration(configuration)
 
 
-__all__ = ["DDPM", "FAMILIES", "DDPMConfig", "Flow", "FlowConfig", "GenerativeModel", "build"]
+__all__ = ["DDPM", "FAMILIES", "GAN", "VAE", "DDPMConfig", "Flow", "FlowConfig", "GANConfig", "GenerativeModel", "VAEConfig", "build"]
