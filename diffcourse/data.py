@@ -304,10 +304,20 @@ def _checkerboard(n: int, generator: torch.Generator) -> Tensor:
     return (corner + torch.rand(n, 2, generator=generator) - 2) * 12**0.5 / 4
 
 
+RING_SPREAD = 0.1
+"""Standard deviation of each bell of "eight_gaussians", in either direction."""
+
+
+def ring_centres() -> Tensor:
+    """Where the bells of "eight_gaussians" stand: [8, 2], on a circle of radius 1.4."""
+    angle = torch.arange(8) * torch.pi / 4
+    return 1.4 * torch.stack([angle.cos(), angle.sin()], 1)
+
+
 def _eight_gaussians(n: int, generator: torch.Generator) -> Tensor:
-    """Eight narrow bells on a circle of radius 1.4."""
-    angle = torch.randint(8, (n,), generator=generator) * torch.pi / 4
-    return 1.4 * torch.stack([angle.cos(), angle.sin()], 1) + 0.1 * torch.randn(n, 2, generator=generator)
+    """Eight narrow bells on a circle."""
+    which = torch.randint(8, (n,), generator=generator)
+    return ring_centres()[which] + RING_SPREAD * torch.randn(n, 2, generator=generator)
 
 
 def _seed(generator: torch.Generator) -> int:

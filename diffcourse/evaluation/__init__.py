@@ -7,6 +7,7 @@ from diffcourse.evaluation import features
 from diffcourse.evaluation.frechet import FrechetReport, fit_gaussian, frechet, frechet_distance
 from diffcourse.evaluation.likelihood import LikelihoodReport, likelihood
 from diffcourse.evaluation.memorisation import MemorisationReport, memorisation, nearest, nearest_distance
+from diffcourse.evaluation.modes import high_quality_share, modes_found
 from diffcourse.evaluation.precision_recall import PrecisionRecall, precision_recall
 from diffcourse.evaluation.samples import SampleReport, evaluate
 
@@ -21,8 +22,10 @@ __all__ = [
     "fit_gaussian",
     "frechet",
     "frechet_distance",
+    "high_quality_share",
     "likelihood",
     "memorisation",
+    "modes_found",
     "nearest",
     "nearest_distance",
     "precision_recall",
