@@ -1,14 +1,15 @@
 """The families of generative models, one file each, behind one interface."""
 
-from diffcourse.config import DDPMConfig, FlowConfig, GANConfig, VAEConfig
+from diffcourse.config import DDPMConfig, FlowConfig, GANConfig, PixelCNNConfig, VAEConfig
 from diffcourse.errors import InputError
 from diffcourse.families.base import GenerativeModel
 from diffcourse.families.ddpm import DDPM
 from diffcourse.families.flow import Flow
 from diffcourse.families.gan import GAN
+from diffcourse.families.pixelcnn import PixelCNN
 from diffcourse.families.vae import VAE
 
-FAMILIES: dict[str, type[GenerativeModel]] = {family.family: family for family in (DDPM, VAE, GAN, Flow)}
+FAMILIES: dict[str, type[GenerativeModel]] = {family.family: family for family in (DDPM, PixelCNN, VAE, GAN, Flow)}
 """By the names they go by on the command line."""
 
 
