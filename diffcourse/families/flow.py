@@ -1,18 +1,15 @@
 """Normalizing flows: maps that can be undone, from images to noise, one after the other. NICE, RealNVP and Glow.
 
 Dinh et al. (2015), "NICE"; Dinh et al. (2017), "Density estimation using Real NVP"; Kingma and Dhariwal (2018), "Glow".
-
-Every layer takes x [B, C, H, W] and has two methods. `forward(x)` gives y and, for each example, the logarithm of the absolute
-determinant of the Jacobian dy/dx, [B]; `inverse(y)` gives x and the same for dx/dy, which is minus the former.
 """
 
-# The whole model, here a Glow of two scales; layers with other parts of the same numbers stand in one column:
+# The whole model, here a Glow of two scales. A step is an actnorm, a 1x1 convolution and a coupling.
 #
-#   u in [0, 1] ─ logit ─ squeeze ─ steps ─ prior ─┬────────── one half is finished ──────────┬─ unsqueeze ─ z ~ N(0, I)
-#                                                  └─ squeeze ─ steps ─ unsqueeze ─ the other ┘
-#   a step = actnorm, 1x1 convolution, coupling
+#   u in [0, 1] ─ logit ─ squeeze ─ steps ─┬──── half of the channels ────┬─ unsqueeze ─ z ~ N(0, I)
+#                                          └─ squeeze ─ steps ─ unsqueeze ┘
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -34,11 +31,23 @@ LARGEST_LOG_SCALE = 2.0
 # Layers
 
 
+class Layer(nn.Module, ABC):
+    """A map that can be undone."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x [B, C, H, W] -> y, and log|det dy/dx| of each example, [B]."""
+
+    @abstractmethod
+    def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """y -> x, and log|det dx/dy| of each example, [B]: minus what `forward` tells at x."""
+
+
 class Conditioner(nn.Module):
     """The network of a coupling, any function of the part that stays: what it computes is never inverted.
 
-    Two convolutions that see neighbours, and `depth` hidden layers in between that look at each pixel alone. The last one starts at
-    zero, so that a coupling starts as the identity: Kingma and Dhariwal (2018), section 3.3.
+    Two convolutions that see neighbours, and `depth` hidden layers in between that look at each pixel alone. The last
+    one starts at zero, so that a coupling starts as the identity: Kingma and Dhariwal (2018), section 3.3.
     """
 
     def __init__(self, channels: int, out: int, size: tuple[int, int], hidden: int, depth: int, dropout: float) -> None:
@@ -57,16 +66,17 @@ class Conditioner(nn.Module):
         return self.layers(x).to(x.dtype)
 
 
-class AffineCoupling(nn.Module):
-    """One part of x stays and says by how much the other is scaled and shifted: y_a = x_a, y_b = exp(s(x_a)) x_b + t(x_a).
+class AffineCoupling(Layer):
+    """One part of x stays and scales and shifts the other: y_a = x_a, y_b = exp(s(x_a)) x_b + t(x_a).
 
-    Dinh et al. (2017), equations 4 to 9. The Jacobian is triangular, with exp(s) on its diagonal, and the log-determinant is the
-    sum of s. With `scale=False` s is 0: the additive coupling of Dinh et al. (2015), which keeps all volumes.
+    Dinh et al. (2017), equations 4 to 9. The Jacobian is triangular, with ones and exp(s) on its diagonal, so the
+    log-determinant is the sum of s. With `scale=False` s is 0: the additive coupling of Dinh et al. (2015), which keeps
+    volumes. The inverse is as cheap as the way there, because y_a = x_a.
 
     Args:
         channels, height, width: of x.
-        mask: "channel" splits the channels in halves; "checkerboard" splits the pixels like the fields of a chess board.
-        flip: which part stays: the first half of the channels, or the pixels of even row + column, unless flipped.
+        mask: "channel" splits the channels in halves; "checkerboard" the pixels, like the fields of a chess board.
+        flip: without it the first half of the channels stays, or the pixels whose row + column is even.
         scale: whether to scale at all.
         hidden, depth, dropout: of the network, see `Conditioner`.
 
@@ -104,13 +114,11 @@ class AffineCoupling(nn.Module):
         self.net = Conditioner(stay, move * (2 if scale else 1), (height, width), hidden, depth, dropout)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x [B, C, H, W] -> y and log|det dy/dx|."""
         a, b = self._split(x)
         s, t = self._scale_and_shift(a)
         return self._join(a, b * s.exp() + t), s.flatten(1).sum(1)
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """y -> x and log|det dx/dy|; as cheap as the way there, because y_a = x_a."""
         a, b = self._split(y)
         s, t = self._scale_and_shift(a)
         return self._join(a, (b - t) * (-s).exp()), -s.flatten(1).sum(1)
@@ -135,13 +143,13 @@ class AffineCoupling(nn.Module):
         return (s, t) if self.stays is None else (s * (1 - self.stays), t * (1 - self.stays))
 
 
-class ActNorm(nn.Module):
+class ActNorm(Layer):
     """y = exp(log_scale) x + shift, which starts so that a first batch comes out with mean 0 and variance 1.
 
     Kingma and Dhariwal (2018), section 3.1. The log-determinant is H W times the sum of the channels' log_scale.
 
     Args:
-        shape: of the two parameters, broadcast against [C, H, W]: (C, 1, 1) for one pair a channel, as in Glow; (C, H, W) for one
+        shape: of the two parameters, against [C, H, W]: (C, 1, 1) for one pair a channel, as in Glow; (C, H, W) for one
             pair a value, the last layer of NICE.
     """
 
@@ -159,23 +167,22 @@ class ActNorm(nn.Module):
         self.shift.copy_(-mean[0] * self.log_scale.exp())
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x [B, C, H, W] -> y and log|det dy/dx|."""
         return x * self.log_scale.exp() + self.shift, self._log_det(x)
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """y -> x and log|det dx/dy|."""
         return (y - self.shift) * (-self.log_scale).exp(), -self._log_det(y)
 
     def _log_det(self, x: Tensor) -> Tensor:
         return self.log_scale.expand(x.shape[1:]).sum().expand(len(x))
 
 
-class InvertibleConv1x1(nn.Module):
+class InvertibleConv1x1(Layer):
     """Every pixel's channels times the same square matrix W: a permutation that is learned.
 
-    The log-determinant is H W log|det W|. W = P L (U + diag(d)), with a fixed permutation P, L lower triangular with ones on its
-    diagonal, U strictly upper triangular, makes log|det W| the sum of log|d|: Kingma and Dhariwal (2018), equations 9 to 11. W starts as a
-    random rotation. The signs of d stay what they are, so that d never passes through 0, where there is no inverse.
+    The log-determinant is H W log|det W|. With W = P L (U + diag(d)), where the permutation P is fixed, L lower
+    triangular with ones on its diagonal and U strictly upper triangular, log|det W| is the sum of log|d|, and the
+    inverse solves two triangular systems: Kingma and Dhariwal (2018), equations 9 to 11. W starts as a random rotation.
+    The signs of d stay what they are, so that d never passes through 0, where there is no inverse.
     """
 
     def __init__(self, channels: int) -> None:
@@ -195,13 +202,11 @@ class InvertibleConv1x1(nn.Module):
         return self.P, L, self.U.triu(1) + (self.sign * self.log_d.exp()).diag()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x [B, C, H, W] -> y and log|det dy/dx|."""
         with torch.autocast(x.device.type, enabled=False):  # a product in bfloat16 could not be undone
             P, L, U = self.factors()
             return (P @ L @ U @ x.flatten(2)).view_as(x), self._log_det(x)
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """y -> x and log|det dx/dy|, by solving two triangular systems."""
         with torch.autocast(y.device.type, enabled=False):
             P, L, U = self.factors()
             x = torch.linalg.solve_triangular(L, P.T @ y.flatten(2), upper=False, unitriangular=True)
@@ -211,22 +216,23 @@ class InvertibleConv1x1(nn.Module):
         return (x.shape[2] * x.shape[3] * self.log_d.sum()).expand(len(x))
 
 
-class Squeeze(nn.Module):
-    """Squares of 2 x 2 pixels become four channels of one pixel: Dinh et al. (2017), section 3.6. It only moves numbers."""
+class Squeeze(Layer):
+    """Squares of 2 x 2 pixels become four channels of one pixel, [B, C, H, W] -> [B, 4 C, H/2, W/2]: numbers only move.
+
+    Dinh et al. (2017), section 3.6.
+    """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, C, H, W] -> [B, 4 C, H/2, W/2] and log|det| = 0."""
         return F.pixel_unshuffle(x, 2), x.new_zeros(len(x))
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, 4 C, H/2, W/2] -> [B, C, H, W] and log|det| = 0."""
         return F.pixel_shuffle(y, 2), y.new_zeros(len(y))
 
 
-class Logit(nn.Module):
-    """u in [0, 1] -> the whole line: y = log(v / (1 - v)) with v = margin + (1 - 2 margin) u. Dinh et al. (2017), section 4.1.
+class Logit(Layer):
+    """From [0, 1] to the line: y = log(v / (1 - v)) with v = margin + (1 - 2 margin) x, away from the logarithm of 0.
 
-    The margin keeps the logarithms away from 0. A margin of 0 leaves u as it is.
+    Dinh et al. (2017), section 4.1.
     """
 
     def __init__(self, margin: float) -> None:
@@ -234,16 +240,10 @@ class Logit(nn.Module):
         self.margin = margin
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """u [B, C, H, W] -> y and log|det dy/du|."""
-        if self.margin == 0:
-            return x, x.new_zeros(len(x))
         y = (self.margin + (1 - 2 * self.margin) * x).logit()
         return y, self._log_det(y)
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """y -> u and log|det du/dy|."""
-        if self.margin == 0:
-            return y, y.new_zeros(len(y))
         return (y.sigmoid() - self.margin) / (1 - 2 * self.margin), -self._log_det(y)
 
     def _log_det(self, y: Tensor) -> Tensor:
@@ -251,15 +251,14 @@ class Logit(nn.Module):
         return (math.log1p(-2 * self.margin) + F.softplus(y) + F.softplus(-y)).flatten(1).sum(1)
 
 
-class Chain(nn.Module):
-    """Layers one after the other. The log-determinants add up, each taken at the layer's own input."""
+class Chain(Layer):
+    """Layers one after the other. Their log-determinants add up, each taken at the layer's own input."""
 
-    def __init__(self, layers: Sequence[nn.Module]) -> None:
+    def __init__(self, layers: Sequence[Layer]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x [B, C, H, W] -> y and log|det dy/dx|."""
         total = x.new_zeros(len(x))
         for layer in self.layers:
             x, log_det = layer(x)
@@ -267,7 +266,6 @@ class Chain(nn.Module):
         return x, total
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """y -> x and log|det dx/dy|: the last layer is undone first."""
         total = y.new_zeros(len(y))
         for layer in reversed(self.layers):
             y, log_det = layer.inverse(y)
@@ -275,41 +273,36 @@ class Chain(nn.Module):
         return y, total
 
 
-class Inverse(nn.Module):
+class Inverse(Layer):
     """A layer the other way round."""
 
-    def __init__(self, layer: nn.Module) -> None:
+    def __init__(self, layer: Layer) -> None:
         super().__init__()
         self.layer = layer
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The layer's `inverse`."""
         return self.layer.inverse(x)
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """The layer's `forward`."""
         return self.layer(y)
 
 
-class Split(nn.Module):
-    """The first half of the channels goes through further layers, the second is finished: Dinh et al. (2017), section 3.6.
+class Split(Layer):
+    """Half of the channels goes through the layers of `rest`, which keep its shape; the other half is finished.
 
-    Args:
-        rest: further layers, which keep the shape.
+    Dinh et al. (2017), section 3.6.
     """
 
-    def __init__(self, rest: nn.Module) -> None:
+    def __init__(self, rest: Layer) -> None:
         super().__init__()
         self.rest = rest
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x [B, C, H, W] -> y and log|det dy/dx|."""
         a, b = x.chunk(2, dim=1)
         a, log_det = self.rest(a)
         return torch.cat([a, b], dim=1), log_det
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """y -> x and log|det dx/dy|."""
         a, b = y.chunk(2, dim=1)
         a, log_det = self.rest.inverse(a)
         return torch.cat([a, b], dim=1), log_det
@@ -319,10 +312,10 @@ class Split(nn.Module):
 
 
 class Flow(GenerativeModel):
-    """Noise that a chain of layers turns into images, and images whose density it tells by turning them into noise.
+    """A chain of layers from images to noise, which tells their density, and back, which draws them.
 
-    `layers` maps u [B, C, H, W] in [0, 1] to z of the same shape. A grey level k of n is dequantised to u = (k + U) / n with U
-    uniform in [0, 1).
+    `layers` maps u [B, C, H, W] in [0, 1] to z of the same shape. The k-th of n grey levels is dequantised to
+    u = (k + U) / n with U uniform in [0, 1).
 
     Raises:
         InputError: if the kind is unknown, a number out of range, or the images cannot be squeezed as often as asked.
@@ -334,20 +327,22 @@ class Flow(GenerativeModel):
     def __init__(self, config: FlowConfig) -> None:
         super().__init__(config)
         _check(config)
-        inner = self._scale(config.channels, config.height, config.width, config.scales)
-        self.layers = Chain([Logit(config.margin), *inner])
+        logit = [Logit(config.margin)] if config.margin else []
+        self.layers = Chain(logit + self._scale(config.channels, config.height, config.width, config.scales))
 
-    def _scale(self, c: int, h: int, w: int, squeezes: int) -> list[nn.Module]:
+    def _scale(self, c: int, h: int, w: int, squeezes: int) -> list[Layer]:
         """The layers for features of shape [c, h, w] that are to be squeezed so often; they keep the shape."""
         config = self.config
-        layers: list[nn.Module] = []
+        layers: list[Layer] = []
 
         def coupling(mask: Mask, i: int, depth: int = config.depth) -> AffineCoupling:
             network = {"hidden": config.hidden, "depth": depth, "dropout": config.dropout}
             return AffineCoupling(c, h, w, mask=mask, flip=i % 2 == 1, scale=config.kind != "nice", **network)
 
         if config.kind == "nice":
-            layers += [ActNorm((c, h, w)), *(coupling("checkerboard", i) for i in range(config.steps)), ActNorm((c, h, w))]
+            layers.append(ActNorm((c, h, w)))
+            layers += [coupling("checkerboard", i) for i in range(config.steps)]
+            layers.append(ActNorm((c, h, w)))
         elif config.kind == "realnvp":
             for i in range(config.steps):
                 layers += [ActNorm((c, 1, 1)), coupling("checkerboard", i)]
@@ -362,8 +357,9 @@ class Flow(GenerativeModel):
                 layers.append(Squeeze())
                 c, h, w = 4 * c, h // 2, w // 2
             for i in range(config.steps):
-                layers += [ActNorm((c, 1, 1)), InvertibleConv1x1(c), coupling("channel" if c > 1 else "checkerboard", i)]
-            if squeezes > 1:  # the half that is finished is told its mean and variance by the other: a coupling
+                mask = "channel" if c > 1 else "checkerboard"
+                layers += [ActNorm((c, 1, 1)), InvertibleConv1x1(c), coupling(mask, i)]
+            if squeezes > 1:  # the half that is finished gets its mean and variance from the other: a coupling
                 layers += [coupling("channel", 0), Split(Chain(self._scale(c // 2, h, w, squeezes - 1)))]
             if squeezes:
                 layers.append(Inverse(Squeeze()))
@@ -388,7 +384,7 @@ class Flow(GenerativeModel):
         return (k + noise) / self.config.levels
 
     def log_density(self, u: Tensor) -> Tensor:
-        """log p(u) of u [B, C, H, W], [B]: the density of the noise z that u becomes, and how much the layers stretched space there."""
+        """log p(u), [B], of u [B, C, H, W]: the log-density of the noise that u becomes, plus the log-determinant."""
         z, log_det = self.layers(u)
         return -0.5 * (z.square() + math.log(2 * math.pi)).flatten(1).sum(1) + log_det
 
@@ -400,7 +396,7 @@ class Flow(GenerativeModel):
         generator: torch.Generator,
         part: slice = slice(None),
     ) -> Losses:
-        """Minus the log-probability in nats per dimension, at one draw of the dequantisation; the labels are ignored."""
+        """Minus the log-probability in nats per dimension, with one draw of the noise that dequantises."""
         u = self._dequantise(images, generator)[part]
         return Losses(math.log(self.config.levels) - self.log_density(u) / u[0].numel())
 
@@ -414,11 +410,11 @@ class Flow(GenerativeModel):
         temperature: float = 1.0,
         progress: Progress | None = None,
     ) -> Tensor:
-        """n new images, float [n, C, H, W] in [-1, 1], of the grey levels that the model knows; the labels are ignored.
+        """n new images of the model's grey levels, float [n, C, H, W] in [-1, 1]; the labels are ignored.
 
         Args:
-            temperature: the standard deviation of the noise. Less than 1 keeps to where the noise is dense, and the images become more
-                alike: Kingma and Dhariwal (2018), section 6.
+            temperature: the standard deviation of the noise. Less than 1 keeps to where the noise is dense, and the
+                images become more alike: Kingma and Dhariwal (2018), section 6.
             progress: called once, at the end.
 
         Raises:
@@ -448,9 +444,9 @@ class Flow(GenerativeModel):
     ) -> Tensor:
         """Minus the log2 of the probability per component of uint8 images, [B]: an upper bound on average.
 
-        The probability of an image is the integral of the density over its cell, which the mean of `draws` densities at points of
-        the cell estimates. Its logarithm is too small on average, the less so the more draws: Burda et al. (2016), theorem 1. With
-        one draw this is the training's loss in bits.
+        The probability of an image is the integral of the density over its cell, which the mean density at `draws`
+        points of the cell estimates. The mean's logarithm is too small on average, the less so the more draws: Burda et
+        al. (2016), theorem 1. With one draw this is the training's loss in bits.
 
         Raises:
             InputError: for draws < 1.
@@ -481,6 +477,6 @@ def _check(config: FlowConfig) -> None:
     most = next(n for n in range(32) if config.height % 2 ** (n + 1) or config.width % 2 ** (n + 1))
     if config.scales > most:
         raise InputError(
-            f"images of {config.height}x{config.width} pixels cannot be squeezed scales = {config.scales} times: pad them to "
-            f"multiples of {2**config.scales} pixels, or give scales = {most}"
+            f"images of {config.height}x{config.width} pixels cannot be squeezed scales = {config.scales} times: "
+            f"pad them to multiples of {2**config.scales} pixels, or give scales = {most}"
         )
