@@ -25,4 +25,18 @@ def build(configuration: dict) -> GenerativeModel:
     return FAMILIES[family].from_configuration(configuration)
 
 
-__all__ = ["DDPM", "FAMILIES", "GAN", "VAE", "DDPMConfig", "Flow", "FlowConfig", "GANConfig", "GenerativeModel", "VAEConfig", "build"]
+__all__ = [
+    "DDPM",
+    "FAMILIES",
+    "GAN",
+    "VAE",
+    "DDPMConfig",
+    "Flow",
+    "FlowConfig",
+    "GANConfig",
+    "GenerativeModel",
+    "PixelCNN",
+    "PixelCNNConfig",
+    "VAEConfig",
+    "build",
+]
