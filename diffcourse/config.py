@@ -55,8 +55,8 @@ class GANConfig:
     width: int = 8
     levels: int = option(256, "grey levels that the values of the images have")
     latent: int = option(32, "numbers that an image is drawn from")
-    base_width: int = option(32, "channels at full resolution, of both networks")
-    multipliers: tuple[int, ...] = option((1, 2, 2), "channels of each level, in multiples of the first's")
+    base_width: int = option(48, "channels at half resolution, of both networks")
+    multipliers: tuple[int, ...] = option((1, 2), "channels after each halving, in multiples of the first's; none: fully connected")
     hidden: tuple[int, ...] = option((), "sizes of more linear layers, behind the latents and before the verdict")
     groups: int = option(8, "of every group normalisation in the generator")
     loss: str = option("non-saturating", "of the generator: non-saturating or original")

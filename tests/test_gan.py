@@ -16,12 +16,12 @@ from diffcourse.families.gan import GAN, GANConfig, discriminator_loss, generato
 from diffcourse.training import checkpoint, train
 from diffcourse.training.flops import training_flops
 
-TINY = GANConfig(channels=2, height=4, width=8, latent=5, base_width=4, multipliers=(1, 2, 2), hidden=(7,), groups=2)
+TINY = GANConfig(channels=2, height=4, width=8, latent=5, base_width=4, multipliers=(1, 2), hidden=(7,), groups=2)
 SHAPES = {
     "digits": GANConfig(),
     "two pixels": GANConfig(height=1, width=2, latent=2, multipliers=(), hidden=(9, 9)),
     "MNIST": GANConfig(height=28, width=28, base_width=8),
-    "CIFAR-10": GANConfig(channels=3, height=32, width=32, base_width=8, multipliers=(1, 1, 2, 2)),
+    "CIFAR-10": GANConfig(channels=3, height=32, width=32, base_width=8, multipliers=(1, 1, 2)),
     "spectral": replace(TINY, remedy="spectral"),
     "one level": replace(TINY, multipliers=(1,), hidden=(), remedy="none", loss="original"),
 }
@@ -92,8 +92,6 @@ def test_one_backward_gives_each_player_the_gradient_of_its_own_loss(loss: str, 
 
     assert {name for name, _ in model.named_parameters()} == expected.keys()
     for name, parameter in model.named_parameters():
-        if name == "discriminator.layers.7.2.bias":  # added to every logit
-            assert parameter.grad is not None
         assert torch.allclose(parameter.grad, expected[name], rtol=1e-9, atol=1e-12), name
 
 
@@ -164,12 +162,18 @@ def test_every_shape_trains_and_samples(config: GANConfig) -> None:
 
 
 def test_halvings_and_widths_are_those_asked_for() -> None:
-    model = model_of(GANConfig(height=8, width=12, base_width=16, multipliers=(1, 2, 3), groups=8))
+    model = model_of(GANConfig(height=16, width=24, base_width=16, multipliers=(1, 2, 3), groups=8))
     assert model.generator.start == (48, 2, 3)
-    kinds = [type(layer) for layer in model.generator.layers]
-    assert kinds.count(nn.ConvTranspose2d) == 2
-    strides = [layer.stride for layer in model.discriminator.layers if isinstance(layer, nn.Conv2d)]
-    assert strides == [(1, 1), (2, 2), (2, 2)]
+    ups = [layer for layer in model.generator.layers if isinstance(layer, nn.ConvTranspose2d)]
+    downs = [layer for layer in model.discriminator.layers if isinstance(layer, nn.Conv2d)]
+    assert [layer.in_channels for layer in ups] == [layer.out_channels for layer in downs][::-1] == [48, 32, 16]
+    assert all(layer.stride == (2, 2) for layer in ups + downs)
+
+
+def test_without_halvings_both_are_fully_connected() -> None:
+    model = model_of(multipliers=())
+    kinds = {type(layer) for layer in model.modules() if not list(layer.children())}
+    assert kinds == {nn.Linear, nn.ReLU, nn.LeakyReLU, nn.Flatten, nn.Tanh}
 
 
 @pytest.mark.parametrize("remedy", ["r1", "spectral"])
@@ -231,7 +235,7 @@ def test_half_precision(remedy: str) -> None:
 
 
 def toy_training(**changes: object) -> TrainConfig:
-    usual = {"steps": 400, "batch": 64, "momentum": 0.0, "weight_decay": 0.0, "ema_decay": 0.9, "warmup_steps": 1, "log_every": 1000}
+    usual = {"steps": 150, "batch": 32, "momentum": 0.0, "weight_decay": 0.0, "ema_decay": 0.9, "warmup_steps": 1, "log_every": 1000}
     return TrainConfig(**{**usual, **changes})
 
 
@@ -242,7 +246,7 @@ def test_a_discriminator_alone_learns_to_tell(remedy: str) -> None:
     data = toy_images("eight_gaussians", 256, seeded())
     optimizer = torch.optim.Adam(model.discriminator.parameters(), lr=0.01)
     losses = []
-    for step in range(100):
+    for step in range(60):
         loss = model.players(data.images, generator=seeded(step)).discriminator.mean()
         optimizer.zero_grad()
         loss.backward()
@@ -260,7 +264,7 @@ def test_the_common_loop_moves_the_samples_to_the_data(remedy: str, tmp_path) ->
     target = scale(data.images[:1])
     model = GAN(config)
     before = (model.sample(100, generator=seeded()) - target).abs().mean()
-    run = train(model, data, toy_training(learning_rate=0.005), tmp_path / "run", progress=False)
+    run = train(model, data, toy_training(learning_rate=0.01), tmp_path / "run", progress=False)
     assert (run.model.sample(100, generator=seeded()) - target).abs().mean() < 0.25 * before
 
 

@@ -5,13 +5,14 @@ the generator normalises groups of channels and not the batch, so that an image 
 Shapes in comments are [batch, channels, height, width].
 """
 
-# The two networks, for multipliers (1, 2, 2), where w is the width:
+# The two networks, for multipliers (1, 2), where w is the base width:
 #
-#    latent ─ hidden ─ linear ─ 2w, H/4 x W/4 ─ up ─ 2w, H/2 x W/2 ─ up ─ w, H x W ─ conv ─ tanh ─ image
-#     logit ─ linear ─ hidden ─ 2w, H/4 x W/4 ─ down ─ 2w, H/2 x W/2 ─ down ─ w, H x W ─ conv ─ image
+#    latent ─ hidden ─ linear ─ 2w, H/4 x W/4 ─ up ─ w, H/2 x W/2 ─ up ─ tanh ─ image
+#     logit ─ linear ─ hidden ─ 2w, H/4 x W/4 ─ down ─ w, H/2 x W/2 ─ down ─ image
 #
-# Without multipliers both are fully connected, as the first GANs were.
+# Without multipliers both are fully connected, as those of Goodfellow et al. were.
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -81,17 +82,13 @@ class Generator(nn.Module):
 
     def __init__(self, config: GANConfig) -> None:
         super().__init__()
-        widths = [config.base_width * m for m in reversed(config.multipliers)] or [config.channels]
-        halvings = len(widths) - 1
-        self.start = (widths[0], config.height >> halvings, config.width >> halvings)
+        widths = _widths(config)[::-1]
+        self.start = (widths[0], *_smallest(config))
         c, h, w = self.start
         self.linear = linear_layers((config.latent, *config.hidden, c * h * w), nn.ReLU())
         layers: list[nn.Module] = []
         for c_in, c_out in pairwise(widths):  # a kernel of 4 meets every pixel equally often, one of 3 draws a checkerboard
             layers += [nn.GroupNorm(config.groups, c_in), nn.ReLU(), nn.ConvTranspose2d(c_in, c_out, 4, stride=2, padding=1)]
-        if config.multipliers:
-            c = widths[-1]
-            layers += [nn.GroupNorm(config.groups, c), nn.ReLU(), nn.Conv2d(c, config.channels, 3, padding=1)]
         self.layers = nn.Sequential(*layers, nn.Tanh())
 
     def forward(self, z: Tensor) -> Tensor:
@@ -104,14 +101,11 @@ class Discriminator(nn.Module):
 
     def __init__(self, config: GANConfig) -> None:
         super().__init__()
-        widths = [config.base_width * m for m in config.multipliers] or [config.channels]
-        halvings = len(widths) - 1
+        widths = _widths(config)
         layers: list[nn.Module] = []
-        if config.multipliers:
-            layers += [nn.Conv2d(config.channels, widths[0], 3, padding=1), nn.LeakyReLU(SLOPE)]
         for c_in, c_out in pairwise(widths):
             layers += [nn.Conv2d(c_in, c_out, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
-        features = widths[-1] * (config.height >> halvings) * (config.width >> halvings)
+        features = math.prod((widths[-1], *_smallest(config)))
         self.layers = nn.Sequential(*layers, nn.Flatten(), linear_layers((features, *config.hidden, 1), nn.LeakyReLU(SLOPE)))
         if config.remedy == "spectral":
             for layer in list(self.modules()):
@@ -121,6 +115,16 @@ class Discriminator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x [B, channels, H, W] -> [B]."""
         return self.layers(x).squeeze(1)
+
+
+def _widths(config: GANConfig) -> list[int]:
+    """Channels at each resolution, those of the image first."""
+    return [config.channels, *(config.base_width * m for m in config.multipliers)]
+
+
+def _smallest(config: GANConfig) -> tuple[int, int]:
+    """Height and width after all halvings."""
+    return config.height >> len(config.multipliers), config.width >> len(config.multipliers)
 
 
 def linear_layers(sizes: Sequence[int], activation: nn.Module) -> nn.Sequential:
@@ -244,9 +248,9 @@ def _check(config: GANConfig) -> None:
     for channels in {config.base_width * m for m in config.multipliers}:
         if channels % config.groups:
             raise InputError(f"a level of {channels} channels does not divide into groups = {config.groups}")
-    step = 2 ** max(0, len(config.multipliers) - 1)
+    step = 2 ** len(config.multipliers)
     if config.height % step or config.width % step:
         raise InputError(
-            f"images of {config.height}x{config.width} pixels do not divide by {step}, which {len(config.multipliers) - 1} "
+            f"images of {config.height}x{config.width} pixels do not divide by {step}, which {len(config.multipliers)} "
             "halvings ask for; pad them or use fewer multipliers"
         )
