@@ -1,7 +1,7 @@
 """Quality against the number of network calls, for every sampler.
 
     python benchmarks/few_steps.py digits --seeds 2
-    python benchmarks/few_steps.py mnist --root data --n 1000 --seeds 1 --precision bf16 --max-calls 25
+    python benchmarks/few_steps.py mnist --root data --n 1000 --seeds 2 --precision bf16 --max-calls 25
 
 Each seed's noises are taken to images by every sampler in many and in few steps. Each set of images gets the Frechet distance
 between it and the training set, in the features of the data set's own classifier. Writes DATA-few-steps.json among
@@ -11,6 +11,7 @@ the package's measured results, from where chapter 13 draws its figure.
 import argparse
 import json
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -55,6 +56,7 @@ def runs(learned_variance: bool, max_calls: int = 100) -> list[Run]:
     for spacing in ("t", "log-SNR"):
         found += [Run("heun", steps, spacing) for steps in (25, 10, 5, 3)]  # 2 steps - 1 calls
         found += [Run("dpm-solver", steps, spacing) for steps in (50, 20, 15, 10, 5)]
+    found += [Run("sde-dpm-solver", steps) for steps in (100, 50, 20, 10, 5)]
     return found[:1] + [run for run in found[1:] if run.calls <= max_calls]
 
 
@@ -90,6 +92,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=500)
     parser.add_argument("--max-calls", type=int, default=100, help="leave out slower walks, but for the first (default: %(default)s)")
     parser.add_argument("--precision", default="fp32", choices=DTYPES, help="of the network (default: %(default)s)")
+    parser.add_argument("--keep", action="store_true", help="measure only what the file does not have yet, in the same way")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--root", default="data", help="where the data set lies (default: %(default)s)")
     options = parser.parse_args()
@@ -107,34 +110,51 @@ def main() -> None:
             images, calls = draw(model, run, n, seed, options.batch)
         return frechet(features.extract(extractor, images), *real, features=options.data, seed=seed), calls
 
-    for run in runs(model.config.learned_variance, options.max_calls):
-        started = time.monotonic()
-        found = [judge(run, seed) for seed in range(options.seeds)]
-        reports, calls = [report for report, _ in found], found[0][1]
-        rows.append({"sampler": run.name, "spacing": run.spacing, "steps": run.steps, "calls": calls})
-        rows[-1]["distance"] = [round(report.distance, 4) for report in reports]
-        mean = sum(rows[-1]["distance"]) / len(reports)
-        seconds = time.monotonic() - started
-        print(f"{run.name:16} even in {run.spacing:7} {calls:5d} calls: {mean:8.4f}, {seconds:.0f} s", flush=True)
-
-    result = {
-        "command": f"python benchmarks/few_steps.py {options.data} --n {n} --seeds {options.seeds} "
-        f"--precision {options.precision} --max-calls {options.max_calls}",
+    way = {
         "weights": weights.card(options.data)["sha256"],
         "features": features.card(options.data)["sha256"],
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
-        "torch": torch.__version__,
         "precision": options.precision,
-        "max_calls": options.max_calls,
         "n": n,
-        "seeds": list(range(options.seeds)),
-        "n_floor": reports[0].n_floor,
-        "floor": round(reports[0].floor, 4),
-        "rows": rows,
     }
     path = measured.FOLDER / f"{options.data}-few-steps.json"
+    known = already(path, way) if options.keep else {}
+    floor = None
+    for run in runs(model.config.learned_variance, options.max_calls):
+        started = time.monotonic()
+        distances, calls = known.get((run.name, run.spacing, run.steps), ([], 0))
+        for seed in range(len(distances), options.seeds):
+            report, calls = judge(run, seed)
+            distances, floor = [*distances, round(report.distance, 4)], report
+        distances = distances[: options.seeds]
+        rows.append({"sampler": run.name, "spacing": run.spacing, "steps": run.steps, "calls": calls, "distance": distances})
+        mean = sum(distances) / len(distances)
+        seconds = time.monotonic() - started
+        print(f"{run.name:16} even in {run.spacing:7} {calls:5d} calls: {mean:8.4f}, {seconds:.0f} s", flush=True)
+
+    if floor is None:
+        parser.error("everything is measured already: leave out --keep to measure it again")
+    result = {
+        "command": f"python benchmarks/few_steps.py {options.data} --n {n} --seeds {options.seeds} "
+        f"--precision {options.precision} --max-calls {options.max_calls}",
+        **way,
+        "torch": torch.__version__,
+        "max_calls": options.max_calls,
+        "seeds": list(range(options.seeds)),
+        "n_floor": floor.n_floor,
+        "floor": round(floor.floor, 4),
+        "rows": rows,
+    }
     checkpoint.write_file(path, (json.dumps(result, indent=1) + "\n").encode())
     print(f"floor {result['floor']:.4f}; wrote {path.name}")
+
+
+def already(path: Path, way: dict) -> dict[tuple[str, str, int], tuple[list[float], int]]:
+    """The distances, one a seed, and network calls of each run that a file has, if they were measured in this way."""
+    before = json.loads(path.read_text()) if path.exists() else {}
+    if any(before.get(key) != value for key, value in way.items()):
+        return {}
+    return {(row["sampler"], row["spacing"], row["steps"]): (row["distance"], row["calls"]) for row in before["rows"]}
 
 
 if __name__ == "__main__":

@@ -220,6 +220,27 @@ def test_dpm_solver(schedule: Schedule, clip: bool, steps: int, spacing: str) ->
     assert agree(x0_hat, torch.stack(guesses), 1e-9)
 
 
+@every_schedule
+@both_clips
+@pytest.mark.parametrize("steps", [3, 7, 15])
+def test_dpm_solver_with_fresh_noise(schedule: Schedule, clip: bool, steps: int) -> None:
+    times = subsequence(T, steps)
+    theirs = DPMSolverMultistepScheduler(T, algorithm_type="sde-dpmsolver++", solver_type="midpoint")
+    theirs.sigmas = levels(schedule, times)
+    x, guesses, expected, generator = noise(), [], [], seeded()
+    for theirs._step_index, t in enumerate(times[:-1]):
+        x0 = process.predict_x0(schedule, x, t, toy(x, torch.full((4,), t)))
+        guesses.append(x0.clamp(-1, 1) if clip else x0)
+        fresh = process.standard_normal_like(x, generator)
+        if theirs.step_index == 0:
+            x = theirs.dpm_solver_first_order_update(guesses[-1], sample=x, noise=fresh)
+        else:
+            x = theirs.multistep_dpm_solver_second_order_update(guesses, sample=x, noise=fresh)
+        expected.append(x)
+    found, _ = our_walk(sample_dpm_solver, schedule, noise(), generator=seeded(), steps=times, clip=clip, eta=1.0)
+    assert agree(found[:-1], torch.stack(expected), 1e-9)
+
+
 def test_a_wrong_schedule_would_be_noticed() -> None:
     """The tolerance means something: shifting the table by one step, or float32 numbers in it, break the agreement."""
     schedule = SCHEDULES["linear"]

@@ -476,6 +476,24 @@ def dpm_solver(statement: Statement) -> None:
         require_equal(term, 0, f"the error's term in the {('zeroth', 'first', 'second')[power]} power of the step")
 
 
+def dpm_solver_eta(statement: Statement) -> None:
+    there = equation(statement, x[s], "x_s").rhs
+    over_t, step, noisy, fresh, image = sp.symbols("k h epsilon zeta a", positive=True)
+    require(there.has(eta) and there.has(z), "the fresh noise and its share are missing")
+    # For a guess that is right, image a: what remains of the image, of the noise in x_t, and what is fresh.
+    signal = {bar[n]: over**2 / (1 + over**2) for n, over in ((t, over_t), (s, over_t * sp.exp(step)))}  # over noise: exp(lambda)
+    there = there.subs({x[t]: sqrt(bar[t]) * image + sqrt(1 - bar[t]) * noisy, f(lam[t]): image, z: fresh})
+    there = roots_out(sp.expand(there.subs(lam[s], lam[t] + step)).subs(signal))
+    of_image, of_noise, of_fresh = (sp.diff(there, part) for part in (image, noisy, fresh))
+    require_equal(sp.simplify(of_image - roots_out(sqrt(bar[s]).subs(signal))), 0, "what is left of the image and the root of alpha-bar_s")
+    variance = sp.simplify(sp.expand(of_noise**2 + of_fresh**2))
+    require_equal(sp.simplify(variance - (1 - bar[s]).subs(signal)), 0, "the variance of all noise and that of x_s")
+    posterior = (1 - bar[s]) / (1 - bar[t]) * (1 - bar[t] / bar[s])  # of x_s given x_t and x_0: eq-ddim-sigma with eta = 1
+    added = sp.simplify((of_fresh**2).subs(eta, 1) - posterior.subs(signal))
+    require_equal(added, 0, "the variance of the fresh noise with eta = 1 and DDPM's")
+    require_equal(of_fresh.subs(eta, 0), 0, "the fresh noise with eta = 0")
+
+
 LINE = (
     Claim(
         "eq-half-log-snr",
@@ -537,6 +555,36 @@ LINE = (
                 r"\begin{aligned} x_s &= \sqrt{\frac{1-\bar\alpha_s}{1-\bar\alpha_t}}\, x_t \\ &\quad + \sqrt{\bar\alpha_s}\, \big(1 - \exp(\lambda_t - \lambda_s)\big)"
                 r" \Big(f(\lambda_t) + \frac{1}{2}\, \big(f(\lambda_t) - f(\lambda_j)\big)\Big) \end{aligned}",
                 "right only if this step is as long as the last",
+            ),
+        ),
+        f"{SAMPLE}.sample_dpm_solver",
+    ),
+    Claim(
+        "eq-dpm-solver-eta",
+        r"\begin{aligned} x_s &= \sqrt{\frac{1-\bar\alpha_s}{1-\bar\alpha_t}}\, \exp\big(\eta^2 (\lambda_t - \lambda_s)\big)\, x_t + \sqrt{\bar\alpha_s}\, \big(1 - \exp\big((1 + \eta^2) (\lambda_t - \lambda_s)\big)\big)\, f(\lambda_t) \\"
+        r" &\quad + \sqrt{1-\bar\alpha_s}\, \sqrt{1 - \exp\big(2 \eta^2 (\lambda_t - \lambda_s)\big)}\; z \end{aligned}",
+        "for a guess that is right the image and all noise are those of x_s; with η = 1 the fresh noise is DDPM's",
+        dpm_solver_eta,
+        (
+            NearMiss(
+                r"\begin{aligned} x_s &= \sqrt{\frac{1-\bar\alpha_s}{1-\bar\alpha_t}}\, \exp\big(\eta^2 (\lambda_t - \lambda_s)\big)\, x_t + \sqrt{\bar\alpha_s}\, \big(1 - \exp\big((1 + \eta^2) (\lambda_t - \lambda_s)\big)\big)\, f(\lambda_t) \\"
+                r" &\quad + \sqrt{1-\bar\alpha_s}\, \sqrt{1 - \exp\big(\eta^2 (\lambda_t - \lambda_s)\big)}\; z \end{aligned}",
+                "half the exponent of the fresh noise: it does not fill up what is missing",
+            ),
+            NearMiss(
+                r"\begin{aligned} x_s &= \sqrt{\frac{1-\bar\alpha_s}{1-\bar\alpha_t}}\, \exp\big((\lambda_t - \lambda_s)\big)\, x_t + \sqrt{\bar\alpha_s}\, \big(1 - \exp\big((1 + \eta^2) (\lambda_t - \lambda_s)\big)\big)\, f(\lambda_t) \\"
+                r" &\quad + \sqrt{1-\bar\alpha_s}\, \sqrt{1 - \exp\big(2 \eta^2 (\lambda_t - \lambda_s)\big)}\; z \end{aligned}",
+                "the old noise shrunk by as much for any share of fresh noise",
+            ),
+            NearMiss(
+                r"\begin{aligned} x_s &= \sqrt{\frac{1-\bar\alpha_s}{1-\bar\alpha_t}}\, \exp\big(\eta^2 (\lambda_t - \lambda_s)\big)\, x_t + \sqrt{\bar\alpha_s}\, \big(1 - \exp\big(\eta^2 (\lambda_t - \lambda_s)\big)\big)\, f(\lambda_t) \\"
+                r" &\quad + \sqrt{1-\bar\alpha_s}\, \sqrt{1 - \exp\big(2 \eta^2 (\lambda_t - \lambda_s)\big)}\; z \end{aligned}",
+                "too little of the guess: the image fades",
+            ),
+            NearMiss(
+                r"\begin{aligned} x_s &= \sqrt{\frac{1-\bar\alpha_s}{1-\bar\alpha_t}}\, \exp\big(\eta (\lambda_t - \lambda_s)\big)\, x_t + \sqrt{\bar\alpha_s}\, \big(1 - \exp\big((1 + \eta) (\lambda_t - \lambda_s)\big)\big)\, f(\lambda_t) \\"
+                r" &\quad + \sqrt{1-\bar\alpha_s}\, \sqrt{1 - \exp\big(\eta (\lambda_t - \lambda_s)\big)}\; z \end{aligned}",
+                "the share in place of its square, and half of it: the noise adds up to too much",
             ),
         ),
         f"{SAMPLE}.sample_dpm_solver",

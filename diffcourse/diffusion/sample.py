@@ -6,6 +6,7 @@ formula (`exact`). All samplers share one loop, take the same arguments, and wor
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -142,8 +143,7 @@ def sample_ddim(
             x = x + variance.sqrt().to(x) * standard_normal_like(x, generator)
         return x
 
-    if eta < 0 or (eta > 0 and generator is None):
-        raise InputError(f"eta = {eta:g}: eta is at least 0, and above 0 a generator must be given")
+    _check_eta(eta, generator)
     return _walk(schedule, predict_eps, x_T, steps, step, clip, watch, rederive_eps)
 
 
@@ -185,14 +185,19 @@ def sample_dpm_solver(
     *,
     generator: torch.Generator | None = None,
     steps: Steps = 20,
+    eta: float = 0.0,
     clip: bool = True,
     watch: Watch | None = None,
 ) -> Tensor:
-    """DPM-Solver++ (2M): Lu et al. (2022b), algorithm 2; the book's eq-dpm-solver.
+    """DPM-Solver++ (2M): Lu et al. (2022b), algorithm 2; the book's eq-dpm-solver, and eq-dpm-solver-eta with fresh noise.
 
     Second order with one network call a step: the guess of x_0 is continued along the line through the last two guesses. The
-    first step has no guess before it, and the last goes to infinite signal-to-noise ratio; both are first order, which is DDIM.
-    Deterministic; takes the arguments of `sample_ddim`, but no eta and no rederive_eps, since it uses the guess of x_0 alone.
+    first step has no guess before it, and the last goes to infinite signal-to-noise ratio; both are first order, which is DDIM
+    or, with eta = 1, DDPM. Takes the arguments of `sample_ddim`, but no rederive_eps, since it uses the guess of x_0 alone.
+
+    Args:
+        eta: 0 is deterministic. 1 is what Lu et al. call SDE-DPM-Solver++ (2M), equation 18: DDPM with sigma = "posterior" whose
+            guess is continued.
     """
     before: tuple[Tensor, float] | None = None  # the guess of the step before, and half the log-SNR there
 
@@ -202,8 +207,6 @@ def sample_dpm_solver(
     def step(x: Tensor, t: int, s: int, guess: Guess) -> Tensor:
         nonlocal before
         here = half_log_snr(t)
-        ratio = ((1 - schedule.alpha_bar(s)) / (1 - schedule.alpha_bar(t))).sqrt().to(x)
-        keep = schedule.alpha_bar(s).sqrt().to(x)
         if s == 0:
             return guess.x0
         h, x0 = half_log_snr(s) - here, guess.x0
@@ -211,8 +214,14 @@ def sample_dpm_solver(
             x0_before, earlier = before
             x0 = x0 + h / (2 * (here - earlier)) * (x0 - x0_before)
         before = guess.x0, here
-        return ratio * x - keep * math.expm1(-h) * x0
+        std, signal = (1 - schedule.alpha_bar(s)).sqrt().to(x), schedule.alpha_bar(s).sqrt().to(x)
+        ratio = std / (1 - schedule.alpha_bar(t)).sqrt().to(x) * math.exp(-(eta**2) * h)
+        x = ratio * x - signal * math.expm1(-(1 + eta**2) * h) * x0
+        if eta > 0:
+            x = x + std * math.sqrt(-math.expm1(-2 * eta**2 * h)) * standard_normal_like(x, generator)
+        return x
 
+    _check_eta(eta, generator)
     return _walk(schedule, predict_eps, x_T, steps, step, clip, watch)
 
 
@@ -232,6 +241,7 @@ SAMPLERS: dict[str, Sampler] = {
     "ddim": Sampler(sample_ddim, 50),
     "heun": Sampler(sample_heun, 25, log_snr=True),
     "dpm-solver": Sampler(sample_dpm_solver, 20, log_snr=True),
+    "sde-dpm-solver": Sampler(partial(sample_dpm_solver, eta=1.0), 20),
 }
 """The samplers by name."""
 
@@ -274,6 +284,11 @@ def _walk(
         if watch is not None:
             watch(s, x, guess.x0)
     return x
+
+
+def _check_eta(eta: float, generator: torch.Generator | None) -> None:
+    if eta < 0 or (eta > 0 and generator is None):
+        raise InputError(f"eta = {eta:g}: eta is at least 0, and above 0 a generator must be given")
 
 
 def _times(T: int, steps: Steps | None) -> list[int]:

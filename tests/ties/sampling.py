@@ -136,6 +136,30 @@ def dpm_solver() -> Pairs:
     yield last_guess, tensor(last)
 
 
+def dpm_solver_eta() -> Pairs:
+    """With the guess continued by hand, and the fresh noise as the generator draws it."""
+    share, seen, seed = 0.6, [(TIMES[0], X[7], 0.0)], 3
+    sample.sample_dpm_solver(
+        SOME, lambda place, n: torch.sin(place + 0.3 * n.double()), tensor(X[7])[None], steps=TIMES[:-1], clip=False, eta=share,
+        generator=torch.Generator().manual_seed(seed),
+        watch=lambda n, place, x0_hat: seen.append((n, place.item(), x0_hat.item())),
+    )
+    fresh = torch.Generator().manual_seed(seed)
+    half_log_snr = [0.0] + [-math.log(level) for level in LEVEL[1:]]
+    earlier = None
+    for (n, before, _), (m, after, x0_hat) in zip(seen, seen[1:]):
+        if m == 0:
+            continue  # the last step returns the guess
+        used = x0_hat
+        if earlier is not None:
+            came_from, last = earlier
+            used += (half_log_snr[m] - half_log_snr[n]) / (2 * (half_log_snr[n] - half_log_snr[came_from])) * (x0_hat - last)
+        known = {lam[t]: half_log_snr[n], lam[s]: half_log_snr[m], x[t]: before, guess(lam[t]): used}
+        known[symbol("z")] = torch.randn(1, generator=fresh, dtype=torch.float64).item()
+        yield number(rhs("eq-dpm-solver-eta").subs(known), t=n, s=m, **{r"\eta": share}), tensor(after)
+        earlier = n, x0_hat
+
+
 TIES: Ties = {
     "eq-predict-x0": guess_of_x0,
     "eq-ddpm-step": ddpm_step,
@@ -145,4 +169,5 @@ TIES: Ties = {
     "eq-ddim-euler": ddim_euler,
     "eq-heun": heun,
     "eq-dpm-solver": dpm_solver,
+    "eq-dpm-solver-eta": dpm_solver_eta,
 }
