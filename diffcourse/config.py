@@ -78,6 +78,7 @@ class VAEConfig:
     blocks: int = option(1, "residual blocks per level, in the encoder and in the decoder")
     dropout: float = option(0.0, "inside the residual blocks")
     groups: int = option(8, "of every group normalisation")
+    patch: int = option(1, "side of the squares of pixels that the networks take for one")
     decoder: str = option("logistic", "distribution of a value given z: bernoulli, gaussian, logistic or mixture")
     beta: float = option(1.0, "weight of the divergence from the prior in the loss; 1 is the bound itself")
 

@@ -54,7 +54,8 @@ class Encoder(nn.Module):
     def __init__(self, config: VAEConfig, numbers: int) -> None:
         super().__init__()
         widths = [config.base_width * m for m in config.multipliers]
-        layers: list[nn.Module] = [nn.Conv2d(config.channels, widths[0], 3, padding=1)]
+        first = nn.Conv2d(config.channels * config.patch**2, widths[0], 3, padding=1)
+        layers: list[nn.Module] = [nn.PixelUnshuffle(config.patch), first]
         for level, width in enumerate(widths):
             if level > 0:
                 layers.append(nn.Conv2d(widths[level - 1], width, 3, stride=2, padding=1))
@@ -78,9 +79,8 @@ class Decoder(nn.Module):
             if level > 0:
                 layers += [nn.Upsample(scale_factor=2.0), nn.Conv2d(width, widths[level - 1], 3, padding=1)]
         self.body = nn.Sequential(*layers)
-        self.head = nn.Sequential(
-            nn.GroupNorm(config.groups, widths[0]), nn.SiLU(), nn.Conv2d(widths[0], channels, 3, padding=1)
-        )
+        last = nn.Conv2d(widths[0], channels * config.patch**2, 3, padding=1)
+        self.head = nn.Sequential(nn.GroupNorm(config.groups, widths[0]), nn.SiLU(), last, nn.PixelShuffle(config.patch))
 
     def forward(self, z: Tensor) -> Tensor:
         return self.head(self.body(z))
@@ -88,8 +88,8 @@ class Decoder(nn.Module):
 
 def _deepest(config: VAEConfig) -> tuple[int, int, int]:
     """(channels, height, width) where the encoder's convolutions end."""
-    halved = 2 ** (len(config.multipliers) - 1)
-    return config.base_width * config.multipliers[-1], config.height // halved, config.width // halved
+    smaller = config.patch * 2 ** (len(config.multipliers) - 1)
+    return config.base_width * config.multipliers[-1], config.height // smaller, config.width // smaller
 
 
 # A point for a code
@@ -388,7 +388,7 @@ def _check(config: VAEConfig) -> None:
         raise InputError(f"unknown decoder {config.decoder!r}; choose one of {', '.join(OUTPUTS)}")
     if config.levels < 2:
         raise InputError(f"levels = {config.levels}: an image has at least 2 grey levels")
-    for name in ("latent", "base_width", "blocks", "groups"):
+    for name in ("latent", "base_width", "blocks", "groups", "patch"):
         if getattr(config, name) < 1:
             raise InputError(f"{name} = {getattr(config, name)}: give at least 1")
     if not config.multipliers or min(config.multipliers) < 1:
@@ -400,9 +400,9 @@ def _check(config: VAEConfig) -> None:
     for multiple in {config.base_width * m for m in config.multipliers}:
         if multiple % config.groups:
             raise InputError(f"a level of {multiple} channels does not divide into groups = {config.groups}")
-    step = 2 ** (len(config.multipliers) - 1)
+    step = config.patch * 2 ** (len(config.multipliers) - 1)
     if config.height % step or config.width % step:
         raise InputError(
             f"images of {config.height}x{config.width} pixels do not divide by {step}, which {len(config.multipliers) - 1} "
-            "halvings ask for; pad them or use fewer multipliers"
+            f"halvings of patches of {config.patch} ask for; pad them or use fewer multipliers"
         )
