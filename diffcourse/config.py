@@ -53,7 +53,7 @@ class GANConfig:
     channels: int = 1
     height: int = 8
     width: int = 8
-    levels: int = option(256, "grey levels that the values of the images have")
+    levels: int = option(256, "grey levels that the values of the images have, and samples are rounded to")
     latent: int = option(32, "numbers that an image is drawn from")
     base_width: int = option(48, "channels at half resolution, of both networks")
     multipliers: tuple[int, ...] = option((1, 2), "channels after each halving, in multiples of the first's; none: fully connected")

@@ -26,7 +26,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from diffcourse.config import GANConfig
 from diffcourse.diffusion.process import standard_normal_like
 from diffcourse.errors import InputError
-from diffcourse.families.base import GenerativeModel, Losses, Progress, scale
+from diffcourse.families.base import GenerativeModel, Losses, Progress, level_value, scale
 
 LOSSES = ("non-saturating", "original")
 """What the generator minimises, see `generator_loss`."""
@@ -90,6 +90,7 @@ class Generator(nn.Module):
         for c_in, c_out in pairwise(widths):  # a kernel of 4 meets every pixel equally often, one of 3 draws a checkerboard
             layers += [nn.GroupNorm(config.groups, c_in), nn.ReLU(), nn.ConvTranspose2d(c_in, c_out, 4, stride=2, padding=1)]
         self.layers = nn.Sequential(*layers, nn.Tanh())
+        start_as_he(self)
 
     def forward(self, z: Tensor) -> Tensor:
         """z [B, latent] -> [B, channels, H, W]."""
@@ -107,6 +108,7 @@ class Discriminator(nn.Module):
             layers += [nn.Conv2d(c_in, c_out, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
         features = math.prod((widths[-1], *_smallest(config)))
         self.layers = nn.Sequential(*layers, nn.Flatten(), linear_layers((features, *config.hidden, 1), nn.LeakyReLU(SLOPE)))
+        start_as_he(self)
         if config.remedy == "spectral":
             for layer in list(self.modules()):
                 if isinstance(layer, nn.Conv2d | nn.Linear):
@@ -135,6 +137,18 @@ def linear_layers(sizes: Sequence[int], activation: nn.Module) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
+def start_as_he(network: nn.Module) -> None:
+    """Weights that keep the size of what flows through ReLUs, He et al. (2015), and no biases.
+
+    With PyTorch's smaller ones a network without normalisation begins nearly flat: the discriminator has little to say, and the
+    generator draws nearly one image, from which it may collapse.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+
 class GAN(GenerativeModel):
     """A generator and a discriminator, which a single backward pass trains at the same time.
 
@@ -146,6 +160,7 @@ class GAN(GenerativeModel):
 
     family = "gan"
     config_type = GANConfig
+    has_likelihood = False
 
     def __init__(self, config: GANConfig) -> None:
         super().__init__(config)
@@ -210,7 +225,7 @@ class GAN(GenerativeModel):
         latents: Tensor | None = None,
         progress: Progress | None = None,
     ) -> Tensor:
-        """n new images, float [n, C, H, W] in [-1, 1], in a single pass.
+        """n new images, float [n, C, H, W] in [-1, 1], in a single pass; their values are rounded to the grey levels.
 
         Args:
             labels: ignored, as the family knows no classes.
@@ -227,10 +242,11 @@ class GAN(GenerativeModel):
             latents = standard_normal_like(like.new_empty(n, self.config.latent), generator)
         elif latents.shape != (n, self.config.latent):
             raise InputError(f"latents have shape {list(latents.shape)}; n = {n} images need {[n, self.config.latent]}")
-        images = self.generator(latents.to(like))
+        images = self.generator(latents.to(like)).to(like.dtype)
         if progress is not None:
             progress(1, 1)
-        return images
+        levels = self.config.levels
+        return level_value(((images + 1) / 2 * (levels - 1)).round(), levels)
 
 
 def _check(config: GANConfig) -> None:
@@ -240,6 +256,8 @@ def _check(config: GANConfig) -> None:
     for name in ("channels", "height", "width", "latent", "base_width", "groups"):
         if getattr(config, name) < 1:
             raise InputError(f"{name} = {getattr(config, name)}: give at least 1")
+    if config.levels < 2:
+        raise InputError(f"levels = {config.levels}: give at least 2")
     for name in ("multipliers", "hidden"):
         if min(getattr(config, name), default=1) < 1:
             raise InputError(f"{name} = {list(getattr(config, name))}: give numbers of at least 1")
