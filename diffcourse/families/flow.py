@@ -114,11 +114,13 @@ class AffineCoupling(Layer):
         self.net = Conditioner(stay, move * (2 if scale else 1), (height, width), hidden, depth, dropout)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """y and log|det dy/dx|: eq-coupling and eq-coupling-log-det; without `scale` eq-additive."""
         a, b = self._split(x)
         s, t = self._scale_and_shift(a)
         return self._join(a, b * s.exp() + t), s.flatten(1).sum(1)
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """x and log|det dx/dy|: eq-coupling-inverse, as cheap as the way there, because y_a = x_a."""
         a, b = self._split(y)
         s, t = self._scale_and_shift(a)
         return self._join(a, (b - t) * (-s).exp()), -s.flatten(1).sum(1)
@@ -167,6 +169,7 @@ class ActNorm(Layer):
         self.shift.copy_(-mean[0] * self.log_scale.exp())
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """y and log|det dy/dx|: eq-actnorm."""
         return x * self.log_scale.exp() + self.shift, self._log_det(x)
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -202,6 +205,7 @@ class InvertibleConv1x1(Layer):
         return self.P, L, self.U.triu(1) + (self.sign * self.log_d.exp()).diag()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """y and log|det dy/dx|: eq-conv-1x1, by eq-conv-lu."""
         with torch.autocast(x.device.type, enabled=False):  # a product in bfloat16 could not be undone
             P, L, U = self.factors()
             return (P @ L @ U @ x.flatten(2)).view_as(x), self._log_det(x)
@@ -240,6 +244,7 @@ class Logit(Layer):
         self.margin = margin
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """y and log|det dy/du|: eq-logit."""
         y = (self.margin + (1 - 2 * self.margin) * x).logit()
         return y, self._log_det(y)
 
@@ -259,6 +264,7 @@ class Chain(Layer):
         self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """y and log|det dy/dx|: eq-flow-layers."""
         total = x.new_zeros(len(x))
         for layer in self.layers:
             x, log_det = layer(x)
@@ -384,7 +390,7 @@ class Flow(GenerativeModel):
         return (k + noise) / self.config.levels
 
     def log_density(self, u: Tensor) -> Tensor:
-        """log p(u), [B], of u [B, C, H, W]: the log-density of the noise that u becomes, plus the log-determinant."""
+        """log p(u), [B], of u [B, C, H, W], eq-flow-density: that of the noise which u becomes, plus the log-determinant."""
         z, log_det = self.layers(u)
         return -0.5 * (z.square() + math.log(2 * math.pi)).flatten(1).sum(1) + log_det
 
@@ -442,7 +448,7 @@ class Flow(GenerativeModel):
         draws: int = 16,
         progress: Progress | None = None,
     ) -> Tensor:
-        """Minus the log2 of the probability per component of uint8 images, [B]: an upper bound on average.
+        """Minus the log2 of the probability per component of uint8 images, [B], eq-flow-bits: an upper bound on average.
 
         The probability of an image is the integral of the density over its cell, which the mean density at `draws`
         points of the cell estimates. The mean's logarithm is too small on average, the less so the more draws: Burda et
