@@ -93,7 +93,7 @@ class FlowConfig:
     levels: int = option(256, "grey levels that the values of the images have")
     kind: str = option("glow", "nice, realnvp or glow")
     scales: int = option(1, "how often squares of 2 x 2 pixels become channels; all but a glow's last one finish half of the channels")
-    steps: int = option(8, "couplings at each scale; for realnvp with either mask")
+    couplings: int = option(8, "couplings at each scale; for realnvp with either mask")
     hidden: int = option(64, "channels inside the couplings' networks")
     depth: int = option(1, "hidden layers of the couplings' networks")
     dropout: float = option(0.0, "inside the couplings' networks")

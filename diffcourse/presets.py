@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from diffcourse.config import DDPMConfig, TrainConfig
+from diffcourse.config import DDPMConfig, FlowConfig, TrainConfig
 from diffcourse.errors import InputError
 
 _THREE_MINUTES = TrainConfig(minutes=3.0)
@@ -60,6 +60,20 @@ PRESETS: dict[str, tuple[DDPMConfig, TrainConfig]] = {
 COMPARED: dict[str, dict[str, tuple[Any, TrainConfig]]] = {
     "ddpm": {
         "digits": (DDPMConfig(schedule="cosine", levels=17), TrainConfig(steps=1)),
+    },
+    "flow": {
+        "digits": (
+            FlowConfig(levels=17, scales=3, couplings=4, hidden=87, dropout=0.2),
+            TrainConfig(steps=1, learning_rate=5e-3),
+        ),
+        "mnist": (
+            FlowConfig(height=28, width=28, scales=2, couplings=8, hidden=215, dropout=0.1),
+            TrainConfig(steps=1, learning_rate=2e-3, warmup_steps=500, ema_decay=0.999, precision="bf16"),
+        ),
+        "toy": (
+            FlowConfig(height=1, width=2, kind="realnvp", scales=0, couplings=8, hidden=45),
+            TrainConfig(steps=1, batch=128, learning_rate=5e-3),
+        ),
     },
 }
 """What stands for each family in a comparison, on each data set: models of nearly as many weights."""

@@ -24,20 +24,21 @@ from diffcourse.families.flow import (
     Split,
     Squeeze,
 )
+from diffcourse.presets import COMPARED
 
-SMALL = FlowConfig(channels=1, height=4, width=4, levels=17, steps=2, hidden=8)
+SMALL = FlowConfig(channels=1, height=4, width=4, levels=17, couplings=2, hidden=8)
 CONFIGS = {
-    "nice": replace(SMALL, kind="nice", scales=0, steps=4),
+    "nice": replace(SMALL, kind="nice", scales=0, couplings=4),
     "realnvp": replace(SMALL, kind="realnvp", scales=1),
-    "realnvp, two scales": replace(SMALL, kind="realnvp", scales=2, steps=1),
+    "realnvp, two scales": replace(SMALL, kind="realnvp", scales=2, couplings=1),
     "glow": replace(SMALL, kind="glow", scales=1),
     "glow, two scales": replace(SMALL, kind="glow", scales=2),
     "glow, no logit": replace(SMALL, kind="glow", scales=1, margin=0.0),
-    "glow in colour": replace(SMALL, kind="glow", channels=3, scales=1, steps=1),
-    "realnvp in colour": replace(SMALL, kind="realnvp", channels=3, scales=1, steps=1),
-    "two pixels, nice": FlowConfig(height=1, width=2, kind="nice", scales=0, steps=4, hidden=8),
-    "two pixels, realnvp": FlowConfig(height=1, width=2, kind="realnvp", scales=0, steps=4, hidden=8),
-    "two pixels, glow": FlowConfig(height=1, width=2, kind="glow", scales=0, steps=4, hidden=8),
+    "glow in colour": replace(SMALL, kind="glow", channels=3, scales=1, couplings=1),
+    "realnvp in colour": replace(SMALL, kind="realnvp", channels=3, scales=1, couplings=1),
+    "two pixels, nice": FlowConfig(height=1, width=2, kind="nice", scales=0, couplings=4, hidden=8),
+    "two pixels, realnvp": FlowConfig(height=1, width=2, kind="realnvp", scales=0, couplings=4, hidden=8),
+    "two pixels, glow": FlowConfig(height=1, width=2, kind="glow", scales=0, couplings=4, hidden=8),
 }
 TWO_PIXELS = [name for name in CONFIGS if name.startswith("two pixels")]
 
@@ -253,7 +254,7 @@ def test_the_density_integrates_to_one(name: str) -> None:
 
 def test_the_probabilities_of_all_images_sum_to_what_lies_on_the_square() -> None:
     """A few levels and many draws: the mean of the density over a cell is the image's probability."""
-    model = stirred(Flow(FlowConfig(height=1, width=2, levels=4, kind="realnvp", scales=0, steps=4, hidden=8)))
+    model = stirred(Flow(FlowConfig(height=1, width=2, levels=4, kind="realnvp", scales=0, couplings=4, hidden=8)))
     k = torch.cartesian_prod(torch.arange(4), torch.arange(4))[:, None, None]
     bits = model.bits_per_dim(from_levels(k, 4), generator=seeded(), draws=1000)
     z = torch.randn(50_000, 1, 1, 2, generator=seeded(1), dtype=torch.float64)
@@ -265,7 +266,7 @@ def test_the_probabilities_of_all_images_sum_to_what_lies_on_the_square() -> Non
 
 
 def test_samples_follow_the_probabilities() -> None:
-    model = stirred(Flow(FlowConfig(height=1, width=2, levels=3, kind="realnvp", scales=0, steps=4, hidden=8)), std=0.2)
+    model = stirred(Flow(FlowConfig(height=1, width=2, levels=3, kind="realnvp", scales=0, couplings=4, hidden=8)), std=0.2)
     k = torch.cartesian_prod(torch.arange(3), torch.arange(3))
     with torch.no_grad():  # values beyond the square count for the border: its share is integrated there too
         fine = torch.cartesian_prod(*[-0.0555 + (torch.arange(300, dtype=torch.float64) + 0.5) * 1.111 / 300] * 2)
@@ -282,7 +283,7 @@ def test_samples_follow_the_probabilities() -> None:
 
 def test_a_linear_flow_has_the_density_of_a_gaussian() -> None:
     """Actnorm alone, without a logit: known in closed form."""
-    model = Flow(FlowConfig(height=1, width=2, kind="nice", scales=0, steps=1, hidden=4, margin=0.0)).double()
+    model = Flow(FlowConfig(height=1, width=2, kind="nice", scales=0, couplings=1, hidden=4, margin=0.0)).double()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
@@ -424,7 +425,7 @@ def test_half_precision_stays_in_the_networks(name: str) -> None:
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (1, 8, 8)], ids=str)
 def test_sizes_of_real_data(kind: str, shape: tuple[int, int, int]) -> None:
     c, h, w = shape
-    config = FlowConfig(channels=c, height=h, width=w, kind=kind, scales=0 if kind == "nice" else 2, steps=1, hidden=4)
+    config = FlowConfig(channels=c, height=h, width=w, kind=kind, scales=0 if kind == "nice" else 2, couplings=1, hidden=4)
     model = stirred(Flow(config), std=0.1)
     images = images_for(config, 2)
     model.prepare(images)
@@ -446,7 +447,7 @@ def test_sizes_of_real_data(kind: str, shape: tuple[int, int, int]) -> None:
         ({"kind": "nice"}, "scales = 1: nice never squeezes"),
         ({"levels": 1}, "levels = 1"),
         ({"scales": -1}, "scales = -1"),
-        ({"steps": 0}, "steps = 0"),
+        ({"couplings": 0}, "couplings = 0"),
         ({"hidden": 0}, "hidden = 0"),
         ({"depth": -1}, "depth = -1"),
         ({"dropout": 1.0}, "dropout = 1"),
@@ -484,3 +485,9 @@ def test_other_bad_input_is_refused() -> None:
         AffineCoupling(1, 4, 4)
     with pytest.raises(InputError, match="unknown mask 'stripes'; choose one of checkerboard, channel"):
         AffineCoupling(2, 4, 4, mask="stripes")
+
+
+@pytest.mark.parametrize(("data", "weights"), [("digits", 190_369), ("mnist", 1_084_456), ("toy", 20_000)])
+def test_what_is_compared_has_as_many_weights_as_it_should(data: str, weights: int) -> None:
+    config, _ = COMPARED["flow"][data]
+    assert sum(p.numel() for p in Flow(config).parameters()) == pytest.approx(weights, rel=0.05)

@@ -48,6 +48,7 @@ class Conditioner(nn.Module):
 
     Two convolutions that see neighbours, and `depth` hidden layers in between that look at each pixel alone. The last
     one starts at zero, so that a coupling starts as the identity: Kingma and Dhariwal (2018), section 3.3.
+    Dropout takes out whole channels, for which a few random numbers do: on a CPU one for each value takes long.
     """
 
     def __init__(self, channels: int, out: int, size: tuple[int, int], hidden: int, depth: int, dropout: float) -> None:
@@ -56,10 +57,10 @@ class Conditioner(nn.Module):
         padding = tuple(side // 2 for side in kernel)
         layers: list[nn.Module] = [nn.Conv2d(channels, hidden, kernel, padding=padding), nn.SiLU()]
         for _ in range(depth):
-            layers += [nn.Dropout(dropout), nn.Conv2d(hidden, hidden, 1), nn.SiLU()]
+            layers += [nn.Dropout2d(dropout), nn.Conv2d(hidden, hidden, 1), nn.SiLU()]
         last = nn.Conv2d(hidden, out, kernel, padding=padding)
         nn.init.zeros_(last.weight), nn.init.zeros_(last.bias)
-        self.layers = nn.Sequential(*layers, nn.Dropout(dropout), last)
+        self.layers = nn.Sequential(*layers, nn.Dropout2d(dropout), last)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, channels, H, W] -> [B, out, H, W], of x's type also under autocast."""
@@ -347,22 +348,22 @@ class Flow(GenerativeModel):
 
         if config.kind == "nice":
             layers.append(ActNorm((c, h, w)))
-            layers += [coupling("checkerboard", i) for i in range(config.steps)]
+            layers += [coupling("checkerboard", i) for i in range(config.couplings)]
             layers.append(ActNorm((c, h, w)))
         elif config.kind == "realnvp":
-            for i in range(config.steps):
+            for i in range(config.couplings):
                 layers += [ActNorm((c, 1, 1)), coupling("checkerboard", i)]
             if squeezes:
                 layers.append(Squeeze())
                 c, h, w = 4 * c, h // 2, w // 2
-                for i in range(config.steps):
+                for i in range(config.couplings):
                     layers += [ActNorm((c, 1, 1)), coupling("channel", i)]
                 layers += [Split(Chain(self._scale(c // 2, h, w, squeezes - 1))), Inverse(Squeeze())]
         else:
             if squeezes:
                 layers.append(Squeeze())
                 c, h, w = 4 * c, h // 2, w // 2
-            for i in range(config.steps):
+            for i in range(config.couplings):
                 mask = "channel" if c > 1 else "checkerboard"
                 layers += [ActNorm((c, 1, 1)), InvertibleConv1x1(c), coupling(mask, i)]
             if squeezes > 1:  # the half that is finished gets its mean and variance from the other: a coupling
@@ -471,7 +472,7 @@ class Flow(GenerativeModel):
 def _check(config: FlowConfig) -> None:
     if config.kind not in get_args(Kind):
         raise InputError(f"unknown kind {config.kind!r}; choose one of {', '.join(get_args(Kind))}")
-    for name, least in (("levels", 2), ("scales", 0), ("steps", 1), ("hidden", 1), ("depth", 0)):
+    for name, least in (("levels", 2), ("scales", 0), ("couplings", 1), ("hidden", 1), ("depth", 0)):
         if getattr(config, name) < least:
             raise InputError(f"{name} = {getattr(config, name)}: give at least {least}")
     if not 0 <= config.dropout < 1:
