@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from diffcourse import cli, data, measured, weights
+from diffcourse import data, measured, weights
+from diffcourse.cli.options import choose_device
 from diffcourse.diffusion import bound
 from diffcourse.diffusion.process import q_sample, standard_normal_like
 from diffcourse.errors import InputError
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument("--root", default="data", help="where the data set lies (default: %(default)s)")
     options = parser.parse_args()
     try:
-        device = cli.choose_device(options.device)
+        device = choose_device(options.device)
         model, held_out = weights.load(options.data, device), data.load(options.data, "test", options.root)
     except InputError as problem:
         parser.error(str(problem))

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import torch
 
-from diffcourse import cli, weights
+from diffcourse import cli, evaluation, weights
+from diffcourse.cli.options import choose_device
 from diffcourse.data import load
 from diffcourse.evaluation import evaluate
 from diffcourse.training import checkpoint, read_log
@@ -38,14 +39,14 @@ def main() -> None:
         result["steps"] = checkpoint.load(run / "checkpoint.pt")["step"]
         result["images_per_second"] = round(result["steps"] * result["training"]["batch"] / read_log(run)[-1]["seconds"])
         result["command"] = "diffcourse " + " ".join([*arguments, "--out", "run"])
-        device = cli.choose_device(options.device)
+        device = choose_device(options.device)
         model = weights.load(run, device)
 
     result["samplers"] = {}
     for name, sampler, steps in [("DDPM, 1000 steps", "ddpm", None), ("DDIM, 50 steps", "ddim", 50)]:
         started = time.monotonic()
         generator = torch.Generator(device).manual_seed(options.seed)
-        samples = cli.draw(model, options.n, generator, sampler, steps)
+        samples = evaluation.draw(model, options.n, generator, sampler=sampler, steps=steps)
         seconds = time.monotonic() - started
         report = evaluate(samples, train_set, held_out)
         result["samplers"][name] = {"seconds": round(seconds, 1), **asdict(report)}

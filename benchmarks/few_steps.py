@@ -1,7 +1,7 @@
 """Quality against the number of network calls, for every sampler.
 
     python benchmarks/few_steps.py digits --seeds 2
-    python benchmarks/few_steps.py mnist --root data --n 1000 --seeds 2 --precision bf16 --max-calls 25
+    python benchmarks/few_steps.py mnist --root data --n 1000 --seeds 1 --precision bf16 --max-calls 25
 
 Each seed's noises are taken to images by every sampler in many and in few steps. Each set of images gets the Frechet distance
 between it and the training set, in the features of the data set's own classifier. Writes DATA-few-steps.json among
@@ -17,7 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from diffcourse import cli, data, measured, weights
+from diffcourse import data, measured, weights
+from diffcourse.cli.options import choose_device
 from diffcourse.diffusion import sample
 from diffcourse.errors import InputError
 from diffcourse.evaluation import features
@@ -97,7 +98,7 @@ def main() -> None:
     parser.add_argument("--root", default="data", help="where the data set lies (default: %(default)s)")
     options = parser.parse_args()
     try:
-        device = cli.choose_device(options.device)
+        device = choose_device(options.device)
         model, extractor = weights.load(options.data, device), features.load(options.data, device)
         real = [features.extract(extractor, data.load(options.data, split, options.root).images) for split in ("train", "test")]
     except InputError as problem:
@@ -151,7 +152,7 @@ def main() -> None:
 
 def already(path: Path, way: dict) -> dict[tuple[str, str, int], tuple[list[float], int]]:
     """The distances, one a seed, and network calls of each run that a file has, if they were measured in this way."""
-    before = json.loads(path.read_text()) if path.exists() else {}
+    before = {"precision": "fp32", **(json.loads(path.read_text()) if path.exists() else {})}
     if any(before.get(key) != value for key, value in way.items()):
         return {}
     return {(row["sampler"], row["spacing"], row["steps"]): (row["distance"], row["calls"]) for row in before["rows"]}

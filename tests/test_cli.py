@@ -93,7 +93,7 @@ def test_samples_as_a_grid(run: Path, tmp_path: Path):
 
 def test_many_samples_come_in_batches(run: Path):
     model = cli_model(run)
-    images = cli.draw(model, 7, torch.Generator().manual_seed(0), "ddim", 2, batch=3)
+    images = evaluation.draw(model, 7, torch.Generator().manual_seed(0), batch=3, sampler="ddim", steps=2)
     assert images.shape == (7, 1, 8, 8) and images.dtype == torch.uint8
 
 
@@ -202,13 +202,33 @@ def test_training_in_two_processes_and_resuming_in_one(tmp_path: Path, capfd: py
     assert cli.main(["train", "--data", "digits", *options, *out]) == 0
 
 
+@pytest.mark.parametrize("family", ["pixelcnn", "vae", "gan", "flow"])
+def test_every_family_is_trained_drawn_from_and_evaluated(family: str, tmp_path: Path, capsys: pytest.CaptureFixture, fails: Fails):
+    out = str(tmp_path / "run")
+    assert cli.main(["train", "--data", "digits", "--family", family, "--steps", "2", "--batch", "4", "--processes", "1", "--out", out]) == 0
+    assert cli.main(["sample", out, "--n", "2", "--out", str(tmp_path / "a.npy")]) == 0
+    assert np.load(tmp_path / "a.npy").shape == (2, 1, 8, 8)
+    capsys.readouterr()
+    assert cli.main(["evaluate", out, "--n", "8", "--n-bits", "4"]) == 0
+    shown = capsys.readouterr().out
+    assert ("bits per dimension" in shown) == (family != "gan") and "floor" in shown
+    assert f"family {family} is drawn from without --sampler" in fails("sample", out, "--sampler", "ddim", "--out", tmp_path / "b.npy")
+    assert "knows no classes" in fails("sample", out, "--class", "3", "--out", tmp_path / "b.npy")
+    if family == "gan":
+        assert "a GAN has no likelihood" in fails("evaluate", out, "--metrics", "bits")
+
+
+def test_unknown_family(tmp_path: Path, fails: Fails):
+    assert "unknown family 'magic'" in fails("train", "--data", "digits", "--family", "magic", "--steps", 1, "--out", tmp_path / "run")
+
+
 def test_evaluate_reports_and_writes(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     out = tmp_path / "report.json"
     base = ["evaluate", str(run), "--n", "30", "--n-bits", "5", "--sampler", "ddim", "--steps", "4", "--seed", "3"]
     capsys.readouterr()
     assert cli.main([*base, "--out", str(out)]) == 0
     shown = capsys.readouterr().out
-    for part in ("1347 training images, 450 held out", "30 samples: ddim, 4 steps, seed 3", "floor", "30 held-out real images"):
+    for part in ("1347 training images, 450 held out", "30 samples: sampler ddim, steps 4, seed 3", "floor", "30 held-out real images"):
         assert part in shown
     assert "bits per dimension of 5 images (noise seed 3)" in shown and "convincing" in shown and "k = 3" in shown
     report = json.loads(out.read_text())
@@ -252,7 +272,7 @@ def test_evaluate_a_model_with_classes(tmp_path: Path, capsys: pytest.CaptureFix
     base = ["evaluate", str(tmp_path / "run"), "--n", "8", "--n-bits", "3"]
     assert cli.main([*base, "--guidance", "2"]) == 0
     shown = capsys.readouterr().out
-    assert "classes in their shares, guidance 2" in shown and "given the class" in shown
+    assert "guidance 2" in shown and "of the training images' classes in their shares" in shown and "given the class" in shown
 
 
 def test_evaluate_beside_a_folder(run: Path, tmp_path: Path, fails: Fails, capsys: pytest.CaptureFixture):
@@ -451,9 +471,9 @@ def test_checkpoint_of_another_model(run: Path, tmp_path: Path, fails: Fails):
     state["identity"]["model"]["base_width"] = 16
     checkpoint.save(tmp_path / "checkpoint.pt", state)
     assert "another model" in fails("sample", tmp_path, "--out", tmp_path / "a.npy")
-    state["identity"]["model"] = {"family": "vae", "latent": 3}
+    state["identity"]["model"] = {"family": "magic", "latent": 3}
     checkpoint.save(tmp_path / "checkpoint.pt", state)
-    assert "family 'vae', not of a DDPM" in fails("sample", tmp_path, "--out", tmp_path / "a.npy")
+    assert "unknown family 'magic'; choose one of ddpm" in fails("sample", tmp_path, "--out", tmp_path / "a.npy")
 
 
 def test_full_disk_while_training(tmp_path: Path, fails: Fails):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffcourse import cli, weights
+from diffcourse import evaluation, weights
 from diffcourse.data import load
 from diffcourse.errors import InputError
 from diffcourse.evaluation import SampleReport, evaluate
@@ -59,7 +59,7 @@ def test_shipped_digits_convince():
     250 samples of few-step sampling, to be quick; the card holds the figures of all steps. For a share of 0.95, 250
     samples have a standard error of 0.014.
     """
-    samples = cli.draw(weights.load("digits"), 250, torch.Generator().manual_seed(1), "ddpm", 60)
+    samples = evaluation.draw(weights.load("digits"), 250, torch.Generator().manual_seed(1), steps=60)
     report = evaluate(samples, load("digits"), load("digits", "test"))
     assert report.convincing > 0.88, report
     assert min(report.class_counts.values()) >= 8, report

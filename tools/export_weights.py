@@ -12,7 +12,7 @@ from dataclasses import asdict
 
 import torch
 
-from diffcourse import cli, weights
+from diffcourse import evaluation, weights
 from diffcourse.data import load
 from diffcourse.errors import InputError
 from diffcourse.evaluation import evaluate
@@ -33,7 +33,7 @@ def main() -> int:
         train, held_out = (load(source, split, root=options.root) for split in ("train", "test"))
         classes = range(model.classes) if model.classes else None
         generator = torch.Generator().manual_seed(0)
-        samples = cli.draw(model, options.n, generator, options.sampler, options.steps, classes)
+        samples = evaluation.draw(model, options.n, generator, classes, sampler=options.sampler, steps=options.steps)
         report = evaluate(samples, train, held_out)
         print(report)
         steps = model.steps_of(options.sampler, options.steps)

@@ -4,6 +4,7 @@ The questions: is a sample convincing, does every class appear, is it a copy?
 """
 
 from diffcourse.evaluation import features
+from diffcourse.evaluation.draw import draw
 from diffcourse.evaluation.frechet import FrechetReport, fit_gaussian, frechet, frechet_distance
 from diffcourse.evaluation.likelihood import LikelihoodReport, likelihood
 from diffcourse.evaluation.memorisation import MemorisationReport, memorisation, nearest, nearest_distance
@@ -17,6 +18,7 @@ __all__ = [
     "MemorisationReport",
     "PrecisionRecall",
     "SampleReport",
+    "draw",
     "evaluate",
     "features",
     "fit_gaussian",

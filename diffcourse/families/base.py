@@ -67,6 +67,9 @@ class GenerativeModel(nn.Module, ABC):
     config_type: ClassVar[type]
     """The dataclass that describes a model of the family; it has channels, height and width."""
 
+    has_likelihood: ClassVar[bool] = True
+    """Whether `bits_per_dim` answers."""
+
     config: Any
     """The `config_type` that the model was built from."""
     image_shape: tuple[int, int, int]
