@@ -118,6 +118,16 @@ class PixelCNNConfig:
     dropout: float = option(0.0, "after every gate")
 
 
+CONFIGS: dict[str, type] = {
+    "ddpm": DDPMConfig,
+    "pixelcnn": PixelCNNConfig,
+    "vae": VAEConfig,
+    "gan": GANConfig,
+    "flow": FlowConfig,
+}
+"""The configuration of each family, by its name."""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """How to train. Give either `steps` or `minutes`; resumed minutes count what was spent before.

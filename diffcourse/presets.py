@@ -79,12 +79,29 @@ COMPARED: dict[str, dict[str, tuple[Any, TrainConfig]]] = {
 """What stands for each family in a comparison, on each data set: models of nearly as many weights."""
 
 
-def preset(name: str, image_shape: tuple[int, int, int]) -> tuple[DDPMConfig, TrainConfig]:
+BUDGETS: dict[str, dict[str, float]] = {
+    "digits": {"steps": 3000, "flops": 3e12, "seconds": 45},
+    "mnist": {"steps": 15_000, "flops": 1e15, "seconds": 3600},
+}
+"""What each run of a comparison may spend, by data set, counted in training steps, floating-point operations or seconds."""
+
+
+def preset(name: str, image_shape: tuple[int, int, int], family: str = "ddpm") -> tuple[Any, TrainConfig]:
     """The preset of that name, for images of (C, H, W); for other names one that suits the size of the images.
 
     Raises:
         InputError: if larger images cannot be halved even once.
     """
+    if family == "ddpm":
+        return _ddpm(name, image_shape)
+    channels, height, width = image_shape
+    model, training = COMPARED[family][name if name in COMPARED[family] else "digits" if max(height, width) <= 8 else "mnist"]
+    if name not in COMPARED[family]:
+        model = replace(model, levels=256)
+    return replace(model, channels=channels, height=height, width=width), replace(training, steps=None, minutes=3.0)
+
+
+def _ddpm(name: str, image_shape: tuple[int, int, int]) -> tuple[DDPMConfig, TrainConfig]:
     channels, height, width = image_shape
     side = max(height, width)
     if name in PRESETS:
