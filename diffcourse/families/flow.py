@@ -342,8 +342,8 @@ class Flow(GenerativeModel):
         config = self.config
         layers: list[Layer] = []
 
-        def coupling(mask: Mask, i: int, depth: int = config.depth) -> AffineCoupling:
-            network = {"hidden": config.hidden, "depth": depth, "dropout": config.dropout}
+        def coupling(mask: Mask, i: int) -> AffineCoupling:  # for [c, h, w] as they are when it is called
+            network = {"hidden": config.hidden, "depth": config.depth, "dropout": config.dropout}
             return AffineCoupling(c, h, w, mask=mask, flip=i % 2 == 1, scale=config.kind != "nice", **network)
 
         if config.kind == "nice":
@@ -391,7 +391,7 @@ class Flow(GenerativeModel):
         return (k + noise) / self.config.levels
 
     def log_density(self, u: Tensor) -> Tensor:
-        """log p(u), [B], of u [B, C, H, W], eq-flow-density: that of the noise which u becomes, plus the log-determinant."""
+        """log p(u) of u [B, C, H, W], [B], eq-flow-density: that of the noise that u becomes, plus the log-determinant."""
         z, log_det = self.layers(u)
         return -0.5 * (z.square() + math.log(2 * math.pi)).flatten(1).sum(1) + log_det
 
@@ -449,7 +449,7 @@ class Flow(GenerativeModel):
         draws: int = 16,
         progress: Progress | None = None,
     ) -> Tensor:
-        """Minus the log2 of the probability per component of uint8 images, [B], eq-flow-bits: an upper bound on average.
+        """Minus the log2 of uint8 images' probability per component, [B], eq-flow-bits: an upper bound on average.
 
         The probability of an image is the integral of the density over its cell, which the mean density at `draws`
         points of the cell estimates. The mean's logarithm is too small on average, the less so the more draws: Burda et
