@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "weights": {ALL, "errors", "diffusion", "families", "training"},
     "presets": {"errors", "config"},
     "bench": {ALL, "errors", "config", "data", "diffusion", "families", "training"},
-    "comparison": {ALL, "errors", "data", "families", "training", "evaluation", "presets"},
+    "comparison": {ALL, "errors", "config", "data", "families", "training", "evaluation", "presets"},
     "measured": {"errors"},
     "cli": {
         ALL, "diffcourse", "errors", "config", "data", "families", "training", "evaluation", "show", "weights", "presets", "bench",

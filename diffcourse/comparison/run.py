@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from diffcourse import evaluation
+from diffcourse.config import TrainConfig
 from diffcourse.data import ImageData, load
 from diffcourse.errors import InputError
 from diffcourse.evaluation import features
@@ -72,6 +73,8 @@ class Settings:
             raise InputError(f"equal {self.equal!r} is unknown; choose one of {', '.join(get_args(Equal))}")
         if not (self.budget > 0 and math.isfinite(self.budget)):
             raise InputError(f"budget = {self.budget:g}: give a number above 0")
+        if self.precision is not None:
+            TrainConfig(steps=1, precision=self.precision)  # refuses what it does not know
         for name in ("n", "n_bits"):
             if getattr(self, name) < 4:
                 raise InputError(f"{name.replace('_', '-')} = {getattr(self, name)}: give at least 4")
