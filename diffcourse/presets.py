@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from diffcourse.config import DDPMConfig, FlowConfig, TrainConfig
+from diffcourse.config import DDPMConfig, FlowConfig, GANConfig, TrainConfig
 from diffcourse.errors import InputError
 
 _THREE_MINUTES = TrainConfig(minutes=3.0)
@@ -60,6 +60,28 @@ PRESETS: dict[str, tuple[DDPMConfig, TrainConfig]] = {
 COMPARED: dict[str, dict[str, tuple[Any, TrainConfig]]] = {
     "ddpm": {
         "digits": (DDPMConfig(schedule="cosine", levels=17), TrainConfig(steps=1)),
+        "mnist": (replace(_GREY_28, classes=0), replace(_GREY_28_TRAINING, precision="bf16")),
+        "toy": (
+            DDPMConfig(height=1, width=2, schedule="cosine", base_width=16, multipliers=(1,), attention=()),
+            TrainConfig(steps=1, batch=128),
+        ),
+    },
+    # A penalty of a third of the digits' already lets the discriminator run away; beta_1 = 0.9 makes the ring of Gaussians collapse.
+    "gan": {
+        "digits": (
+            GANConfig(levels=17, multipliers=(), hidden=(270, 270)),
+            TrainConfig(steps=1, batch=128, momentum=0.5, weight_decay=0.0, gradient_clip=1000.0),
+        ),
+        "mnist": (
+            GANConfig(height=28, width=28, latent=50, base_width=96, gamma=10.0),
+            TrainConfig(
+                steps=1, learning_rate=5e-4, warmup_steps=500, momentum=0.5, weight_decay=0.0, ema_decay=0.999, gradient_clip=1000.0
+            ),
+        ),
+        "toy": (
+            GANConfig(height=1, width=2, latent=2, multipliers=(), hidden=(96, 96), gamma=0.02),
+            TrainConfig(steps=1, batch=128, learning_rate=3e-3, momentum=0.5, weight_decay=0.0, gradient_clip=1000.0),
+        ),
     },
     "flow": {
         "digits": (
