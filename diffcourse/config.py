@@ -80,6 +80,7 @@ class VAEConfig:
     groups: int = option(8, "of every group normalisation")
     patch: int = option(1, "side of the squares of pixels that the networks take for one")
     decoder: str = option("logistic", "distribution of a value given z: bernoulli, gaussian, logistic or mixture")
+    prior: int = option(1, "Gaussians that the prior of the codes is a learned mixture of; 1 stands for N(0, I)")
     beta: float = option(1.0, "weight of the divergence from the prior in the loss; 1 is the bound itself")
 
 

@@ -151,12 +151,37 @@ class Elbo(NamedTuple):
     reconstruction: Tensor
     """log p(x | z) at a draw z ~ q(z | x), [B]: an unbiased estimate of its mean."""
     kl: Tensor
-    """KL(q(z | x) || p(z)), [B], exact."""
+    """KL(q(z | x) || p(z)), [B]: exact for the prior N(0, I), for a mixture log q(z | x) - log p(z) at the same draw."""
 
     @property
     def total(self) -> Tensor:
         """reconstruction - kl, [B], on average at most log p(x)."""
         return self.reconstruction - self.kl
+
+
+class MixturePrior(nn.Module):
+    """A learned distribution of codes: a mixture of Gaussians. Tomczak and Welling (2018), section 4, weigh such priors up.
+
+    Under N(0, I) an encoder has to fill a ball evenly, and where it does not, draws from the prior fall between the codes of real
+    images. A mixture moves to where the codes are instead.
+    """
+
+    def __init__(self, gaussians: int, latent: int) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(gaussians))
+        self.mean = nn.Parameter(torch.randn(gaussians, latent))
+        self.log_variance = nn.Parameter(torch.zeros(gaussians, latent))
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log p(z), [B], of codes [B, latent]."""
+        of_gaussians = log_density(z[:, None], self.mean, self.log_variance.exp()).sum(2)
+        return torch.logsumexp(F.log_softmax(self.logits, 0) + of_gaussians, 1)
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """n codes, [n, latent]: choose a Gaussian, then draw from it."""
+        chosen = torch.multinomial(self.logits.softmax(0), n, replacement=True, generator=generator)
+        mean = self.mean[chosen]
+        return reparameterise(mean, self.log_variance[chosen].exp(), standard_normal_like(mean, generator))
 
 
 MIXED = 5
@@ -169,7 +194,7 @@ OUTPUTS = {"bernoulli": 1, "gaussian": 1, "logistic": 2, "mixture": 3 * MIXED}
 class VAE(GenerativeModel):
     """The variational autoencoder: Kingma and Welling (2014).
 
-    p(z) = N(0, I), and given z all values of the image are independent. The encoder says mean and log variance of q(z | x), the
+    p(z) = N(0, I), or a learned `MixturePrior`; given z all values of the image are independent. The encoder says mean and log variance of q(z | x), the
     decoder the distribution of each value:
 
     - "gaussian": a mean; the standard deviation is one learned number. The bell is cut half way between grey levels.
@@ -192,6 +217,7 @@ class VAE(GenerativeModel):
         self.decoder = Decoder(config, OUTPUTS[config.decoder] * config.channels)
         if config.decoder == "gaussian":
             self.log_std = nn.Parameter(torch.tensor(-1.0))
+        self.prior = MixturePrior(config.prior, config.latent) if config.prior > 1 else None
 
     def forward(
         self,
@@ -203,19 +229,24 @@ class VAE(GenerativeModel):
     ) -> Losses:
         """beta KL(q(z | x) || p(z)) - log p(x | z) in nats per value, at one draw z ~ q(z | x); uint8 images [B, C, H, W].
 
-        Kingma and Welling (2014), equation 10; beta as in Higgins et al. (2017), equation 4.
+        Kingma and Welling (2014), equation 10; beta as in Higgins et al. (2017), equation 4; the book's
+        eq-beta-noise says which noise it amounts to.
         """
         bound = self.elbo(images, generator=generator, part=part)
         return Losses((self.config.beta * bound.kl - bound.reconstruction) / math.prod(self.image_shape))
 
     def elbo(self, images: Tensor, *, generator: torch.Generator, part: slice = slice(None)) -> Elbo:
-        """The two terms of the bound for uint8 images [B, C, H, W], with one draw of z for each."""
+        """The two terms of the bound (the book's eq-elbo-split) for uint8 images [B, C, H, W], with one draw of z for each."""
         x = _values(images, self)
         eps = standard_normal_like(x.new_empty(len(x), self.config.latent), generator)[part]
         q = self._posterior(x[part])
         z = reparameterise(q.mean, q.variance, eps)
         k = to_levels(images[part], self.config.levels)
-        return Elbo(self._log_likelihood(k, z), kl_gaussians(q.mean, q.variance, 0.0, 1.0).sum(1))
+        if self.prior is None:
+            kl = kl_gaussians(q.mean, q.variance, 0.0, 1.0).sum(1)
+        else:
+            kl = log_density(z, q.mean, q.variance).sum(1) - self.prior.log_prob(z)
+        return Elbo(self._log_likelihood(k, z), kl)
 
     @torch.no_grad()
     def importance_weighted_bound(
@@ -223,7 +254,7 @@ class VAE(GenerativeModel):
     ) -> Tensor:
         """log (1/K sum_k p(x, z_k) / q(z_k | x)) with K draws z_k ~ q(z | x), in nats, [B]: Burda et al. (2016), equation 8.
 
-        On average at most log p(x); at least the ELBO, which K = 1 is an estimate of, and the nearer to log p(x) the larger K.
+        The book's eq-iwae. On average at most log p(x); at least the ELBO, which K = 1 is an estimate of, and the nearer to log p(x) the larger K.
 
         Args:
             samples: K; the decoder is called as often.
@@ -239,7 +270,8 @@ class VAE(GenerativeModel):
         log_weights = []
         for done in range(1, samples + 1):
             z = reparameterise(q.mean, q.variance, standard_normal_like(q.mean, generator))
-            log_prior, log_q = log_density(z, 0.0, 1.0).sum(1), log_density(z, q.mean, q.variance).sum(1)
+            log_prior = log_density(z, 0.0, 1.0).sum(1) if self.prior is None else self.prior.log_prob(z)
+            log_q = log_density(z, q.mean, q.variance).sum(1)
             log_weights.append((self._log_likelihood(k, z) + log_prior - log_q).double())
             if progress is not None:
                 progress(done, samples)
@@ -308,7 +340,11 @@ class VAE(GenerativeModel):
         if n < 1:
             raise InputError(f"n = {n}: ask for at least one image")
         like = next(self.parameters())
-        out = self._decoded(standard_normal_like(like.new_empty(n, self.config.latent), generator))
+        if self.prior is None:
+            z = standard_normal_like(like.new_empty(n, self.config.latent), generator)
+        else:
+            z = self.prior.sample(n, generator)
+        out = self._decoded(z)
         x = self._draw(out, generator) if draw else self._mean(out)
         if progress is not None:
             progress(1, 1)
@@ -388,7 +424,7 @@ def _check(config: VAEConfig) -> None:
         raise InputError(f"unknown decoder {config.decoder!r}; choose one of {', '.join(OUTPUTS)}")
     if config.levels < 2:
         raise InputError(f"levels = {config.levels}: an image has at least 2 grey levels")
-    for name in ("latent", "base_width", "blocks", "groups", "patch"):
+    for name in ("latent", "base_width", "blocks", "groups", "patch", "prior"):
         if getattr(config, name) < 1:
             raise InputError(f"{name} = {getattr(config, name)}: give at least 1")
     if not config.multipliers or min(config.multipliers) < 1:
