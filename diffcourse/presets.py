@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from diffcourse.config import DDPMConfig, FlowConfig, GANConfig, TrainConfig
+from diffcourse.config import DDPMConfig, FlowConfig, GANConfig, TrainConfig, VAEConfig
 from diffcourse.errors import InputError
 
 _THREE_MINUTES = TrainConfig(minutes=3.0)
@@ -66,7 +66,21 @@ COMPARED: dict[str, dict[str, tuple[Any, TrainConfig]]] = {
             TrainConfig(steps=1, batch=128),
         ),
     },
-    # A penalty of a third of the digits' already lets the discriminator run away; beta_1 = 0.9 makes the ring of Gaussians collapse.
+    "vae": {
+        "digits": (
+            VAEConfig(levels=17, latent=26, base_width=24, dropout=0.1, prior=64),
+            TrainConfig(steps=1, learning_rate=3e-3),
+        ),
+        "mnist": (
+            VAEConfig(height=28, width=28, latent=40, base_width=48, patch=2, prior=128),
+            TrainConfig(steps=1, batch=128, learning_rate=1e-3, warmup_steps=500, ema_decay=0.999, precision="bf16"),
+        ),
+        "toy": (
+            VAEConfig(height=1, width=2, latent=2, base_width=24, multipliers=(1,), prior=16),
+            TrainConfig(steps=1, batch=128, learning_rate=3e-3),
+        ),
+    },
+    # With a third of the digits' penalty the discriminator ran away; with momentum = 0.9 the ring of Gaussians collapses.
     "gan": {
         "digits": (
             GANConfig(levels=17, multipliers=(), hidden=(270, 270)),
@@ -75,7 +89,13 @@ COMPARED: dict[str, dict[str, tuple[Any, TrainConfig]]] = {
         "mnist": (
             GANConfig(height=28, width=28, latent=50, base_width=96, gamma=10.0),
             TrainConfig(
-                steps=1, learning_rate=5e-4, warmup_steps=500, momentum=0.5, weight_decay=0.0, ema_decay=0.999, gradient_clip=1000.0
+                steps=1,
+                learning_rate=5e-4,
+                warmup_steps=500,
+                momentum=0.5,
+                weight_decay=0.0,
+                ema_decay=0.999,
+                gradient_clip=1000.0,
             ),
         ),
         "toy": (
