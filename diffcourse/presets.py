@@ -105,7 +105,7 @@ COMPARED: dict[str, dict[str, tuple[Any, TrainConfig]]] = {
     },
     "flow": {
         "digits": (
-            FlowConfig(levels=17, scales=3, couplings=4, hidden=87, dropout=0.2),
+            FlowConfig(levels=17, scales=3, couplings=3, hidden=101, dropout=0.1),
             TrainConfig(steps=1, learning_rate=5e-3),
         ),
         "mnist": (

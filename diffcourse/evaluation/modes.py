@@ -1,8 +1,9 @@
-"""Mode collapse, counted: for a mixture of narrow bells, such as the ring of eight, it is plain what should be found and where.
+"""Mode collapse, counted: in a mixture of narrow bells it is plain what is to be found.
 
-Srivastava et al. (2017), "VEEGAN", section 5, count so: a point within three standard deviations of a mode is of high quality,
-and a mode is found where there is at least one such point. Two numbers, since either alone can be had for nothing: a model that
-draws a single mode perfectly has a high-quality share of 1, and one that scatters points everywhere finds every mode.
+Srivastava et al. (2017), "VEEGAN", section 5, count so: a point within three standard deviations of a mode is of high
+quality, and a mode is found where there is at least one such point. Two numbers, since either alone can be had for
+nothing: a model that draws a single mode perfectly has a high-quality share of 1, and one that scatters points
+everywhere finds every mode.
 """
 
 from __future__ import annotations
@@ -40,10 +41,9 @@ def high_quality_share(points: Tensor, centres: Tensor, radius: float) -> float:
 
 def _nearest(points: Tensor, centres: Tensor, radius: float) -> tuple[Tensor, Tensor]:
     """The number of the mode nearest to each point, int64 [N], and the distance to it, [N]."""
-    if points.ndim != 2 or centres.ndim != 2 or points.shape[1] != centres.shape[1] or 0 in (*points.shape, *centres.shape):
-        raise InputError(
-            f"points have shape {list(points.shape)} and centres {list(centres.shape)}: give [N, D] and [K, D], a row for each"
-        )
+    shapes = list(points.shape), list(centres.shape)
+    if points.ndim != 2 or centres.ndim != 2 or points.shape[1] != centres.shape[1] or 0 in shapes[0] + shapes[1]:
+        raise InputError(f"points have shape {shapes[0]} and centres {shapes[1]}: give [N, D] and [K, D], with rows")
     if not points.isfinite().all():
         raise InputError("the points contain NaN or infinity: the model that made them is broken")
     if not radius > 0:

@@ -1,8 +1,8 @@
-"""The generative adversarial network: one network draws, another judges, and each learns against the other. Goodfellow et al. (2014).
+"""The generative adversarial network of Goodfellow et al. (2014): one draws, one judges, both learn.
 
-Both are built after the DCGAN of Radford et al. (2016): strided and upsampling convolutions, nothing pooled. One thing differs:
-the generator normalises groups of channels and not the batch, so that an image never depends on which others are drawn with it.
-Shapes in comments are [batch, channels, height, width].
+Both are built after the DCGAN of Radford et al. (2016): strided and upsampling convolutions, nothing pooled. One thing
+differs: the generator normalises groups of channels and not the batch, so that an image never depends on which
+others are drawn with it. Shapes in comments are [batch, channels, height, width].
 """
 
 # The two networks, for multipliers (1, 2), where w is the base width:
@@ -37,16 +37,18 @@ SLOPE = 0.2
 
 
 class Players(NamedTuple):
-    """What each player has to pay for a batch, in nats, [B] each. Neither loss depends on the other player's weights."""
+    """What each player has to pay for a batch, in nats, [B] each. Neither depends on the other player's weights."""
 
     discriminator: Tensor
     generator: Tensor
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """- log D(x) - log(1 - D(G(z))) from the logits of real and drawn images, [B]: Goodfellow et al. (2014), equation 1, with the sign turned.
+    """- log D(x) - log(1 - D(G(z))) from the logits of real and drawn images, [B].
 
-    D is the sigmoid of the logit, and softplus(a) = log(1 + e^a) = - log(1 - sigmoid(a)).
+    Goodfellow et al. (2014), equation 1, with the sign turned.
+    The book's eq-gan-value; with the best logits there are its mean is that of eq-gan-js. D is the sigmoid of the
+    logit, and softplus(a) = log(1 + e^a) = - log(1 - sigmoid(a)).
     """
     return F.softplus(-real) + F.softplus(fake)
 
@@ -54,17 +56,18 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 def generator_loss(fake: Tensor, loss: str = "non-saturating") -> Tensor:
     """What the generator minimises, from the logits of its images, [B].
 
-    "original" is log(1 - D(G(z))), the other side of the same game, which hardly changes where D is near 0; "non-saturating" is
-    - log D(G(z)), which falls steeply there. Goodfellow et al. (2014), section 3.
+    "original" is log(1 - D(G(z))), the other side of the same game, which hardly changes where D is near 0;
+    "non-saturating" is - log D(G(z)), which falls steeply there. Goodfellow et al. (2014), section 3.
+    Their slopes are the book's eq-gan-saturation.
     """
     return F.softplus(-fake) if loss == "non-saturating" else -F.softplus(fake)
 
 
 def slerp(a: Tensor, b: Tensor, share: float | Tensor) -> Tensor:
-    """The point at `share` of the way from a to b, [..., latent], along the great circle: Shoemake (1985).
+    """The point at `share` of the way from a to b, [..., latent], along the great circle: the book's eq-gan-arc.
 
-    Latents in many dimensions all lie near one sphere, and the straight way would lead through its empty inside. Where the two
-    have different lengths, the length changes evenly as well.
+    Shoemake (1985). Latents in many dimensions all lie near one sphere, and the straight way would lead through its
+    empty inside. Where the two have different lengths, the length changes evenly as well.
 
     Args:
         share: from 0, which gives a, to 1, which gives b; a tensor must broadcast against [..., 1].
@@ -72,9 +75,10 @@ def slerp(a: Tensor, b: Tensor, share: float | Tensor) -> Tensor:
     length_a, length_b = a.norm(dim=-1, keepdim=True), b.norm(dim=-1, keepdim=True)
     unit_a, unit_b = a / length_a, b / length_b
     angle = 2 * torch.atan2((unit_a - unit_b).norm(dim=-1, keepdim=True), (unit_a + unit_b).norm(dim=-1, keepdim=True))
-    angle = angle.clamp(min=torch.finfo(a.dtype).eps)  # of equal directions; the weights below are then 1 - share and share
+    angle = angle.clamp(min=torch.finfo(a.dtype).eps)  # equal directions: the weights become 1 - share and share
     weight_a, weight_b = ((1 - share) * angle).sin() / angle.sin(), (share * angle).sin() / angle.sin()
-    return (weight_a * unit_a + weight_b * unit_b) * torch.lerp(length_a, length_b, torch.as_tensor(share, dtype=a.dtype))
+    length = torch.lerp(length_a, length_b, torch.as_tensor(share, dtype=a.dtype))
+    return (weight_a * unit_a + weight_b * unit_b) * length
 
 
 class Generator(nn.Module):
@@ -87,8 +91,10 @@ class Generator(nn.Module):
         c, h, w = self.start
         self.linear = linear_layers((config.latent, *config.hidden, c * h * w), nn.ReLU())
         layers: list[nn.Module] = []
-        for c_in, c_out in pairwise(widths):  # a kernel of 4 meets every pixel equally often, one of 3 draws a checkerboard
-            layers += [nn.GroupNorm(config.groups, c_in), nn.ReLU(), nn.ConvTranspose2d(c_in, c_out, 4, stride=2, padding=1)]
+        for c_in, c_out in pairwise(widths):
+            layers += [nn.GroupNorm(config.groups, c_in), nn.ReLU()]
+            # A kernel of 4 meets every pixel equally often, one of 3 would draw a checkerboard.
+            layers += [nn.ConvTranspose2d(c_in, c_out, 4, stride=2, padding=1)]
         self.layers = nn.Sequential(*layers, nn.Tanh())
         start_as_he(self)
 
@@ -107,7 +113,8 @@ class Discriminator(nn.Module):
         for c_in, c_out in pairwise(widths):
             layers += [nn.Conv2d(c_in, c_out, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
         features = math.prod((widths[-1], *_smallest(config)))
-        self.layers = nn.Sequential(*layers, nn.Flatten(), linear_layers((features, *config.hidden, 1), nn.LeakyReLU(SLOPE)))
+        verdict = linear_layers((features, *config.hidden, 1), nn.LeakyReLU(SLOPE))
+        self.layers = nn.Sequential(*layers, nn.Flatten(), verdict)
         start_as_he(self)
         if config.remedy == "spectral":
             for layer in list(self.modules()):
@@ -140,8 +147,8 @@ def linear_layers(sizes: Sequence[int], activation: nn.Module) -> nn.Sequential:
 def start_as_he(network: nn.Module) -> None:
     """Weights that keep the size of what flows through ReLUs, He et al. (2015), and no biases.
 
-    With PyTorch's smaller ones a network without normalisation begins nearly flat: the discriminator has little to say, and the
-    generator draws nearly one image, from which it may collapse.
+    With PyTorch's smaller ones a network without normalisation begins nearly flat: the discriminator has little to say,
+    and the generator draws nearly one image.
     """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
@@ -155,7 +162,7 @@ class GAN(GenerativeModel):
     It has no likelihood: `bits_per_dim` is None.
 
     Raises:
-        InputError: if a name is unknown, a number out of range, or the image cannot be halved as often as the networks ask.
+        InputError: if a name is unknown, a number out of range, or the image cannot be halved as often as asked.
     """
 
     family = "gan"
@@ -176,18 +183,18 @@ class GAN(GenerativeModel):
         generator: torch.Generator,
         part: slice = slice(None),
     ) -> Losses:
-        """The sum of both players' losses for uint8 images [B, C, H, W]: its gradient is what each player would compute alone.
+        """The sum of both players' losses for uint8 images [B, C, H, W]: its gradient is what each would compute alone.
 
-        Goodfellow et al. (2014), algorithm 1, moves the discriminator first and then the generator; here both step at once, from
-        the same weights: simultaneous gradient descent. The sum itself tells nothing about how good the images are.
+        Goodfellow et al. (2014), algorithm 1, moves the discriminator first and then the generator; here both step at
+        once, from the same weights: simultaneous gradient descent. The sum tells nothing about how good the images are.
         """
         return Losses(sum(self.players(images, generator=generator, part=part)))
 
     def players(self, images: Tensor, *, generator: torch.Generator, part: slice = slice(None)) -> Players:
         """Each player's loss for uint8 images [B, C, H, W], with as many drawn images against them.
 
-        The discriminator sees drawn images as data, detached from the generator. The generator is judged by a discriminator
-        whose weights are detached: constants, through which the gradient flows to the images and no further.
+        The discriminator sees drawn images as data, detached from the generator. The generator is judged by a
+        discriminator whose weights are constants: the gradient flows through them to the images and no further.
         """
         config = self.config
         real = scale(images).to(next(self.parameters()).dtype)
@@ -205,12 +212,12 @@ class GAN(GenerativeModel):
         return Players(losses, generator_loss(functional_call(self.discriminator, constants, fake), config.loss))
 
     def judge_with_slope(self, real: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits [B] of real images and the penalty R1 [B], gamma / 2 times the squared gradient of the logit by the image.
+        """Logits [B] of real images and the penalty R1 [B]: gamma / 2 times the logit's squared gradient by the image.
 
-        Mescheder et al. (2018), equation 9: where images are already right, a discriminator with a slope would drive the generator away.
+        Mescheder et al. (2018), equation 9: where images are already right, a slope would drive the generator away.
         """
         with torch.enable_grad():  # the slope is needed also where nobody trains
-            real = real.detach().requires_grad_().clone()  # PyTorch's counter of operations does not let us derive by a leaf
+            real = real.detach().requires_grad_().clone()  # the counter of operations forbids derivatives by a leaf
             judged = self.discriminator(real)
             (slope,) = torch.autograd.grad(judged.sum(), real, create_graph=True)
         return judged, self.config.gamma / 2 * slope.square().flatten(1).sum(1)
