@@ -6,6 +6,7 @@ In a chapter, `verify("eq-sample")` under an equation runs its proof.
 from types import ModuleType
 
 from diffcourse.algebra import (
+    autoregressive,
     elbo,
     errata,
     evaluation,
@@ -22,6 +23,7 @@ from diffcourse.algebra.latex import UnreadableError
 
 CHAPTERS: dict[str, ModuleType] = {
     "02-gaussians": gaussians,
+    "03-autoregressive": autoregressive,
     "07-forward-process": forward_process,
     "08-reverse-process": reverse_process,
     "09-elbo": elbo,

@@ -18,11 +18,12 @@ from diffcourse.families.base import level_value
 def discretised_logistic_log_prob(k: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
     """The logarithm of the probability of each level k under its own logistic, in the floating type of `mean`.
 
-    Between the cuts a < b, measured in scales from the mean, lies the probability
+    Between the cuts a < b of eq-level-cuts, measured in scales from the mean, lies the probability of eq-logistic-level,
 
         sigmoid(b) - sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - exp(a - b)),
 
-    and the product on the right has a logarithm without any cancellation, however far in a tail the level lies.
+    and by eq-logistic-difference the product on the right has a logarithm without any cancellation, however far in a tail
+    the level lies. The probabilities sum to one: eq-logistic-sum.
 
     Args:
         k: whole numbers 0..levels - 1, of any shape that broadcasts with the rest.
@@ -46,7 +47,7 @@ def sample_discretised_logistic(mean: Tensor, log_scale: Tensor, levels: int, ge
 
 
 def logistic_mixture_log_prob(k: Tensor, logits: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
-    """The logarithm of the probability of each pixel under a mixture of M discretised logistics: [...].
+    """The logarithm of the probability of each pixel under a mixture of M discretised logistics: [...]; eq-logistic-mixture.
 
     All colours of a pixel come from the same component, Salimans et al. (2017), section 2.2; `colour_mean` makes a
     component's colours depend on one another.
@@ -62,7 +63,7 @@ def logistic_mixture_log_prob(k: Tensor, logits: Tensor, mean: Tensor, log_scale
 
 
 def colour_mean(mean: Tensor, coefficients: Tensor, value: Tensor) -> Tensor:
-    """Each colour's mean moved in proportion to the earlier colours: Salimans et al. (2017), equation 3.
+    """Each colour's mean moved in proportion to the earlier colours: Salimans et al. (2017), equation 3; eq-colour-mean.
 
     The mean of red stays, that of green moves by c0 r, that of blue by c1 r + c2 g.
 

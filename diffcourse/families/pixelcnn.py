@@ -51,6 +51,7 @@ def conv_mask(
     Pixels before the centre, in the order of reading, are seen, and those after it are not. At the centre itself a channel
     that works for one colour sees the channels of earlier colours and, with mask B, of its own. Channel i works for
     colour i modulo `colours`. The first layer needs mask A, as its own colour is what is to be guessed; later layers B.
+    How many weights remain: eq-mask-taps, and with colours eq-mask-colours.
 
     Args:
         kernel: one number for a square.
@@ -141,7 +142,7 @@ class PlainStack(nn.Module):
 
 
 def gate(x: Tensor) -> Tensor:
-    """[B, 2 c, ...] -> [B, c, ...]: tanh of one half times sigmoid of the other; van den Oord et al. (2016b), equation 2."""
+    """[B, 2 c, ...] -> [B, c, ...]: tanh of one half times sigmoid of the other; van den Oord et al. (2016b), equation 2; eq-gate."""
     a, b = x.chunk(2, dim=1)
     return a.tanh() * b.sigmoid()
 
@@ -261,7 +262,7 @@ class ByPixel:
 
 
 def receptive_field(network: nn.Module, row: int, column: int) -> Tensor:
-    """Which pixels the network's output at (row, column) depends on: bool [H, W].
+    """Which pixels the network's output at (row, column) depends on: bool [H, W]; eq-masked-reach, eq-blind-count, eq-stacks-seen.
 
     By gradients, in float64. All weights and the image are positive random numbers, so that every contribution to a gradient is
     positive and none can cancel another.
@@ -323,7 +324,8 @@ class PixelCNN(GenerativeModel):
 
     def log_prob(self, images: Tensor) -> Tensor:
         """The logarithm of the probability of each value, [B, C, H, W], for uint8 images; of each pixel, [B, 1, H, W], if a
-        pixel's colours are put out together. The sum over an image is the logarithm of the image's probability."""
+        pixel's colours are put out together. The sum over an image is the logarithm of the image's probability.
+        A softmax has eq-softmax, with the slopes eq-softmax-gradient."""
         if images.shape[1:] != self.image_shape:
             raise InputError(f"images of shape {list(images.shape[1:])}: this model is of images {list(self.image_shape)}")
         levels = self.config.levels
@@ -365,7 +367,7 @@ class PixelCNN(GenerativeModel):
         generator: torch.Generator | None = None,
         progress: Progress | None = None,
     ) -> Tensor:
-        """Minus the log2 of a batch's probability per value, [B], exact: one pass, nothing is drawn."""
+        """Minus the log2 of a batch's probability per value, [B], exact, eq-ar-bits: one pass, nothing is drawn."""
         return -self.log_prob(images).flatten(1).sum(1) / (images[0].numel() * math.log(2))
 
     @torch.no_grad()

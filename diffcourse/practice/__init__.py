@@ -6,6 +6,7 @@ In a sheet, `practice.check("q-sample", q_sample)` judges an answer, and `practi
 from typing import Any
 
 from diffcourse.practice import (
+    autoregressive,
     elbo,
     errata,
     evaluation,
@@ -19,7 +20,7 @@ from diffcourse.practice import (
 )
 from diffcourse.practice.check import Exercise, Hints, Mistake, NotAttempted
 
-SHEETS = (gaussians, forward_process, reverse_process, elbo, simplified_loss, unet, training, sampling, evaluation, errata)
+SHEETS = (gaussians, autoregressive, forward_process, reverse_process, elbo, simplified_loss, unet, training, sampling, evaluation, errata)
 """The modules of the sheets, in the order of the book."""
 
 EXERCISES: dict[str, Exercise] = {exercise.name: exercise for sheet in SHEETS for exercise in sheet.EXERCISES}
