@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from diffcourse.config import DDPMConfig, FlowConfig, GANConfig, TrainConfig, VAEConfig
+from diffcourse.config import DDPMConfig, FlowConfig, GANConfig, PixelCNNConfig, TrainConfig, VAEConfig
 from diffcourse.errors import InputError
 
 _THREE_MINUTES = TrainConfig(minutes=3.0)
@@ -64,6 +64,20 @@ COMPARED: dict[str, dict[str, tuple[Any, TrainConfig]]] = {
         "toy": (
             DDPMConfig(height=1, width=2, schedule="cosine", base_width=16, multipliers=(1,), attention=()),
             TrainConfig(steps=1, batch=128),
+        ),
+    },
+    "pixelcnn": {
+        "digits": (
+            PixelCNNConfig(levels=17, features=52, layers=4, dropout=0.1),
+            TrainConfig(steps=1, batch=32, learning_rate=4e-3),
+        ),
+        "mnist": (
+            PixelCNNConfig(height=28, width=28, features=88, layers=7, first_kernel=7, head=128, dropout=0.05),
+            TrainConfig(steps=1, learning_rate=1e-3, warmup_steps=500, ema_decay=0.999, precision="bf16"),
+        ),
+        "toy": (
+            PixelCNNConfig(height=1, width=2, output="logistics", mixtures=10, features=16, first_kernel=3, head=32),
+            TrainConfig(steps=1, batch=256, learning_rate=5e-3),
         ),
     },
     "vae": {

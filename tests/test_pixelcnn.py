@@ -18,6 +18,7 @@ from diffcourse.errors import InputError
 from diffcourse.families.base import from_levels, level_value, to_levels, unscale
 from diffcourse.families.decoders import discretised_logistic_log_prob
 from diffcourse.families.pixelcnn import GatedStack, MaskedConv2d, PixelCNN, PlainStack, conv_mask, receptive_field
+from diffcourse.presets import COMPARED
 
 TINY = PixelCNNConfig(height=4, width=5, levels=5, mixtures=3, features=6, layers=3, head=9, first_kernel=5)
 BOTH = pytest.mark.parametrize("output", ["softmax", "logistics"])
@@ -99,11 +100,15 @@ def test_outputs_see_all_that_comes_before_and_nothing_else(output: str, channel
     as far as the layers reach."""
     config = replace(TINY, channels=channels, output=output, layers=4, features=12, head=24)
     net = random_model(config, std=0.3).net
-    x = torch.randn(1, channels, 4, 5, generator=seeded(), dtype=torch.float64)
+    x = torch.randn(1, channels, 4, 5, generator=seeded(), dtype=torch.float64).requires_grad_()
     colours = channels if output == "softmax" else 1
-    # What each output depends on, [outputs of one value, H, W, colours] by [C, H, W]
-    jacobian = torch.autograd.functional.jacobian(lambda x: net(x)[0].unflatten(0, (-1, colours)), x, vectorize=True)[..., 0, :, :, :]
-    depends = (jacobian.abs() > 0).any(0).permute(1, 2, 0, 4, 5, 3)  # [H, W, colours, H, W, C]
+    out = net(x)[0].unflatten(0, (-1, colours))  # [outputs of one value, colours, H, W]
+    mixed = (out * torch.randn(len(out), 1, 1, 1, generator=seeded(1), dtype=torch.float64)).sum(0)
+    # What each output depends on, [H, W, colours] by [H, W, C]
+    depends = torch.zeros(4, 5, colours, 4, 5, channels, dtype=torch.bool)
+    for row, column, colour in itertools.product(range(4), range(5), range(colours)):
+        (gradient,) = torch.autograd.grad(mixed[colour, row, column], x, retain_graph=True)
+        depends[row, column, colour] = gradient[0].movedim(0, -1) != 0
     value = torch.arange(4 * 5 * channels).reshape(4, 5, channels)
     before = value < value[..., :colours, None, None, None]
     if output == "logistics":  # the pixel as a whole comes next
@@ -130,7 +135,7 @@ def test_the_receptive_field_leaves_the_network_alone() -> None:
     stack = PlainStack((3, 5, 5))
     before = copy.deepcopy(stack.state_dict())
     assert receptive_field(stack, 2, 2).shape == (5, 5)
-    assert all(torch.equal(value, before[key]) and value.dtype == torch.float32 for key, value in stack.state_dict().items())
+    assert all(torch.equal(value, before[key]) for key, value in stack.state_dict().items())
 
 
 # Likelihood
@@ -138,8 +143,13 @@ def test_the_receptive_field_leaves_the_network_alone() -> None:
 
 @BOTH
 @pytest.mark.parametrize(
-    "shape", [{"channels": 1, "height": 1, "width": 2, "levels": 16}, {"channels": 3, "height": 1, "width": 2, "levels": 3},
-              {"channels": 1, "height": 2, "width": 3, "levels": 3}], ids=str,
+    "shape",
+    [
+        {"channels": 1, "height": 1, "width": 2, "levels": 16},
+        {"channels": 3, "height": 1, "width": 2, "levels": 3},
+        {"channels": 1, "height": 2, "width": 3, "levels": 3},
+    ],
+    ids=str,
 )
 def test_probabilities_of_all_images_sum_to_one(output: str, shape: dict) -> None:
     config = replace(TINY, output=output, **shape)
@@ -165,7 +175,8 @@ def test_bits_of_logistics_are_those_of_the_distribution_that_was_set() -> None:
     model, batch = random_model(config), images(config)
     torch.nn.init.zeros_(model.net.last.weight)
     model.net.last.bias.data = torch.tensor([5.0, 0.3, -1.2]).double()
-    log_p = discretised_logistic_log_prob(to_levels(batch, 5), torch.tensor(0.3).double(), torch.tensor(-1.2).double(), 5)
+    mean, log_scale = torch.tensor([0.3, -1.2]).double()
+    log_p = discretised_logistic_log_prob(to_levels(batch, 5), mean, log_scale, 5)
     assert torch.allclose(model.bits_per_dim(batch), -log_p.flatten(1).mean(1) / math.log(2))
 
 
@@ -176,7 +187,8 @@ def test_softmax_is_the_probability_of_each_value_in_its_place() -> None:
     out = model.net(level_value(k, 5).double())  # channel of colour c and level l: 3 l + c
     for c, row, column in [(0, 0, 0), (1, 2, 3), (2, 3, 4)]:
         p = out[:, c::3, row, column].softmax(1)
-        assert torch.allclose(model.log_prob(batch)[:, c, row, column].exp(), p.gather(1, k[:, c, row, column, None])[:, 0])
+        found = model.log_prob(batch)[:, c, row, column].exp()
+        assert torch.allclose(found, p.gather(1, k[:, c, row, column, None])[:, 0])
 
 
 @BOTH
@@ -204,7 +216,9 @@ def test_samples_from_memory_are_those_of_the_whole_network(output: str, channel
 
 
 @BOTH
-@pytest.mark.parametrize("shape", [{"height": 1, "width": 2, "levels": 4}, {"height": 1, "width": 1, "levels": 3, "channels": 3}], ids=str)
+@pytest.mark.parametrize(
+    "shape", [{"height": 1, "width": 2, "levels": 4}, {"height": 1, "width": 1, "levels": 3, "channels": 3}], ids=str
+)
 def test_samples_follow_the_probabilities(output: str, shape: dict) -> None:
     config = replace(TINY, output=output, **shape)
     model, n = random_model(config, std=0.35), 20_000
@@ -310,7 +324,8 @@ def test_half_precision_in_the_network(output: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [PixelCNNConfig(), replace(TINY, output="logistics", channels=3), replace(TINY, channels=3, dropout=0.3, kernel=5)]
+    "config",
+    [PixelCNNConfig(), replace(TINY, output="logistics", channels=3), replace(TINY, channels=3, dropout=0.3, kernel=5)],
 )
 def test_configuration_and_copies(config: PixelCNNConfig) -> None:
     torch.manual_seed(0)
@@ -322,7 +337,8 @@ def test_configuration_and_copies(config: PixelCNNConfig) -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
-    assert torch.equal(twin.sample(2, generator=seeded()), expected) and torch.equal(again.sample(2, generator=seeded()), expected)
+    assert torch.equal(twin.sample(2, generator=seeded()), expected)
+    assert torch.equal(again.sample(2, generator=seeded()), expected)
 
 
 @BOTH
@@ -360,7 +376,7 @@ def test_bad_configurations_are_refused(change: dict, complaint: str) -> None:
         ({"n": 0}, "n = 0: ask for at least one image"),
         ({"temperature": 0.0}, "temperature = 0: give a number above 0"),
         ({"temperature": float("nan")}, "temperature = nan"),
-        ({"top": torch.zeros(2, 1, 5, 5, dtype=torch.uint8)}, r"top has shape \[2, 1, 5, 5\]: give the first rows, \[2, 1, at most 4, 5\]"),
+        ({"top": torch.zeros(2, 1, 5, 5, dtype=torch.uint8)}, r"top has shape \[2, 1, 5, 5\]: give rows, \[2, 1, at most 4, 5\]"),
         ({"top": torch.zeros(1, 1, 2, 5, dtype=torch.uint8)}, r"top has shape \[1, 1, 2, 5\]"),
     ],
     ids=str,
@@ -372,7 +388,13 @@ def test_bad_requests_are_refused(options: dict, complaint: str) -> None:
 
 def test_images_of_another_shape_or_other_levels_are_refused() -> None:
     model = PixelCNN(TINY)
-    with pytest.raises(InputError, match=r"images of shape \[3, 4, 5\]: this model is of images \[1, 4, 5\]"):
+    with pytest.raises(InputError, match=r"images of \[3, 4, 5\] values: this model is of images \[1, 4, 5\]"):
         model.loss(torch.zeros(2, 3, 4, 5, dtype=torch.uint8), generator=seeded())
     with pytest.raises(InputError, match="other values than 5 evenly spaced grey levels"):
         model.bits_per_dim(torch.full((1, 1, 4, 5), 3, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize(("data", "weights"), [("digits", 190_369), ("mnist", 1_084_456), ("toy", 20_000)])
+def test_what_is_compared_is_as_large_as_the_others(data: str, weights: int) -> None:
+    config, _ = COMPARED["pixelcnn"][data]
+    assert abs(sum(p.numel() for p in PixelCNN(config).parameters()) / weights - 1) < 0.05

@@ -80,7 +80,12 @@ def colour_mean(mean: Tensor, coefficients: Tensor, value: Tensor) -> Tensor:
 
 
 def sample_logistic_mixture(
-    logits: Tensor, mean: Tensor, log_scale: Tensor, levels: int, generator: torch.Generator, coefficients: Tensor | None = None
+    logits: Tensor,
+    mean: Tensor,
+    log_scale: Tensor,
+    levels: int,
+    generator: torch.Generator,
+    coefficients: Tensor | None = None,
 ) -> Tensor:
     """One pixel, int64 [..., C], for each mixture: choose a component, then draw its colours one after the other.
 

@@ -17,7 +17,6 @@ of them at once, because masked convolutions keep every output from seeing its o
 
 import copy
 import math
-from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
@@ -63,7 +62,7 @@ def conv_mask(
     if kind not in get_args(Mask):
         raise InputError(f"unknown mask {kind!r}; choose A or B")
     if c_in % colours or c_out % colours:
-        raise InputError(f"{c_in} and {c_out} channels do not divide among {colours} colours: give multiples of {colours}")
+        raise InputError(f"{c_in} and {c_out} channels do not divide among {colours} colours: give multiples of that")
     height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
     row, column = (height // 2, width // 2) if centre is None else centre
     mask = torch.zeros(c_out, c_in, height, width)
@@ -90,7 +89,8 @@ class MaskedConv2d(nn.Conv2d):
         centre: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(c_in, c_out, kernel)
-        (height, width), (row, column) = self.kernel_size, centre or (self.kernel_size[0] // 2, self.kernel_size[1] // 2)
+        height, width = self.kernel_size
+        row, column = centre or (height // 2, width // 2)
         self.around = (column, width - 1 - column, row, height - 1 - row)  # left, right, above, below
         mask = None if kind is None else conv_mask(kind, self.kernel_size, c_in, c_out, colours, (row, column))
         if mask is not None and mask.all():
@@ -162,7 +162,7 @@ class GatedLayer(nn.Module):
         self.link = MaskedConv2d(None, 2 * features, 2 * features, 1)
         self.horizontal = MaskedConv2d(kind, c_in, 2 * features, (1, reach + 1), colours, centre=(0, reach))
         self.out = MaskedConv2d("B", features, features, 1, colours)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout2d(dropout)
         self.residual = kind == "B"
 
     def forward(self, v: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
@@ -256,7 +256,8 @@ class ByPixel:
                 row[:, :, layer.reach + column] = h
             else:
                 row[:, :, layer.reach :] = x[:, :, self.row]
-            new = layer.out.at(gate(layer.horizontal.at(row[:, :, column : column + layer.reach + 1]) + link[:, :, column]))
+            seen = layer.horizontal.at(row[:, :, column : column + layer.reach + 1])
+            new = layer.out.at(gate(seen + link[:, :, column]))
             h = h + new if layer.residual else new
         return self.net.last.at(F.relu(self.net.head.at(F.relu(h))))
 
@@ -327,7 +328,7 @@ class PixelCNN(GenerativeModel):
         pixel's colours are put out together. The sum over an image is the logarithm of the image's probability.
         A softmax has eq-softmax, with the slopes eq-softmax-gradient."""
         if images.shape[1:] != self.image_shape:
-            raise InputError(f"images of shape {list(images.shape[1:])}: this model is of images {list(self.image_shape)}")
+            raise InputError(f"images of {list(images.shape[1:])} values: this model is of images {list(self.image_shape)}")
         levels = self.config.levels
         k = to_levels(images, levels)
         x = level_value(k, levels).to(next(self.parameters()).dtype)
@@ -341,9 +342,8 @@ class PixelCNN(GenerativeModel):
     def _mixture(self, out: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Outputs [..., P] -> logits [..., M], means and log scales [..., M, C], coefficients [..., M, C (C - 1) / 2]."""
         m, c = self.config.mixtures, self.config.channels
-        logits, mean, log_scale, coefficients = out.split([m, m * c, m * c, m * (c * (c - 1) // 2)], dim=-1)
-        mean, log_scale, coefficients = (part.unflatten(-1, (m, -1)) if part.shape[-1] else part.new_zeros(*part.shape[:-1], m, 0)
-                                         for part in (mean, log_scale, coefficients))
+        logits, *rest = out.split([m, m * c, m * c, m * (c * (c - 1) // 2)], dim=-1)
+        mean, log_scale, coefficients = (part.reshape(*logits.shape, part.shape[-1] // m) for part in rest)
         return logits, mean, log_scale.clamp(min=LOWEST_LOG_SCALE), coefficients.tanh()
 
     def forward(
@@ -403,9 +403,10 @@ class PixelCNN(GenerativeModel):
         if top is not None:
             given = top.shape[2] if top.ndim == 4 else 0
             if top.shape != (n, c, given, width) or given > height:
-                raise InputError(f"top has shape {list(top.shape)}: give the first rows, [{n}, {c}, at most {height}, {width}]")
+                raise InputError(f"top has shape {list(top.shape)}: give rows, [{n}, {c}, at most {height}, {width}]")
             x[:, :, :given] = level_value(to_levels(top, levels), levels)
-        colours = [slice(None)] if self.config.output == "logistics" else range(c)  # all colours of a pixel at once, or one by one
+        # All colours of a pixel at once, or one by one.
+        colours = [slice(None)] if self.config.output == "logistics" else range(c)
         memory = ByPixel(self.net, n)
         for row in range(height):
             memory.next_row(x)
@@ -424,8 +425,8 @@ class PixelCNN(GenerativeModel):
             p = F.softmax(out.unflatten(1, (self.config.levels, -1))[:, :, colour] / temperature, 1)
             return torch.multinomial(p, 1, generator=generator)[:, 0]
         logits, mean, log_scale, coefficients = self._mixture(out)
-        log_scale = log_scale + math.log(temperature)
-        return sample_logistic_mixture(logits / temperature, mean, log_scale, self.config.levels, generator, coefficients)
+        logits, log_scale = logits / temperature, log_scale + math.log(temperature)
+        return sample_logistic_mixture(logits, mean, log_scale, self.config.levels, generator, coefficients)
 
 
 def _at_least_float32(x: Tensor) -> Tensor:
@@ -436,7 +437,8 @@ def _at_least_float32(x: Tensor) -> Tensor:
 def _check(config: PixelCNNConfig) -> None:
     if config.output not in get_args(Output):
         raise InputError(f"unknown output {config.output!r}; choose one of {', '.join(get_args(Output))}")
-    for name, least in (("channels", 1), ("height", 1), ("width", 1), ("levels", 2), ("mixtures", 1), ("features", 1), ("layers", 1), ("head", 1)):
+    for name in ("channels", "height", "width", "levels", "mixtures", "features", "layers", "head"):
+        least = 2 if name == "levels" else 1
         if getattr(config, name) < least:
             raise InputError(f"{name} = {getattr(config, name)}: give at least {least}")
     for name in ("kernel", "first_kernel"):
