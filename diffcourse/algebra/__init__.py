@@ -10,6 +10,7 @@ from diffcourse.algebra import (
     elbo,
     errata,
     evaluation,
+    flows,
     forward_process,
     gaussians,
     reverse_process,
@@ -24,6 +25,7 @@ from diffcourse.algebra.latex import UnreadableError
 CHAPTERS: dict[str, ModuleType] = {
     "02-gaussians": gaussians,
     "03-autoregressive": autoregressive,
+    "06-flows": flows,
     "07-forward-process": forward_process,
     "08-reverse-process": reverse_process,
     "09-elbo": elbo,

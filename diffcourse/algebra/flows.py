@@ -639,5 +639,13 @@ IMAGES = (
 
 CLAIMS: tuple[Claim, ...] = LINE + VARIABLES + COUPLING + PIXELS + IMAGES
 
-IN_TEXT: dict[str, Literal["true", "setting"]] = {}
+IN_TEXT: dict[str, Literal["true", "setting"]] = {
+    r"\log p_\theta(x)": "setting",
+    r"\log_2 K": "setting",
+    r"a x + b": "setting",
+    r"f(x) = a x + b": "setting",
+    r"f(x) = z": "setting",
+    r"x \sim \mathcal{N}(\mu, \sigma^2)": "setting",
+    r"y = f(x)": "setting",
+}
 """See `forward_process.IN_TEXT`."""

@@ -10,6 +10,7 @@ from diffcourse.practice import (
     elbo,
     errata,
     evaluation,
+    flows,
     forward_process,
     gaussians,
     reverse_process,
@@ -20,7 +21,7 @@ from diffcourse.practice import (
 )
 from diffcourse.practice.check import Exercise, Hints, Mistake, NotAttempted
 
-SHEETS = (gaussians, autoregressive, forward_process, reverse_process, elbo, simplified_loss, unet, training, sampling, evaluation, errata)
+SHEETS = (gaussians, autoregressive, flows, forward_process, reverse_process, elbo, simplified_loss, unet, training, sampling, evaluation, errata)
 """The modules of the sheets, in the order of the book."""
 
 EXERCISES: dict[str, Exercise] = {exercise.name: exercise for sheet in SHEETS for exercise in sheet.EXERCISES}
