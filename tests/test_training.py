@@ -22,7 +22,7 @@ from diffcourse.data import ImageData
 from diffcourse.errors import InputError
 from diffcourse.families import DDPM, DDPMConfig
 from diffcourse.families.base import Losses
-from diffcourse.training import EMA, Run, TrainConfig, checkpoint, log, read_log, train
+from diffcourse.training import EMA, Run, TrainConfig, checkpoint, log, loop, read_log, train
 from diffcourse.training.ema import decay_at
 from diffcourse.training.flops import matrix_rate, training_flops
 from diffcourse.training.loop import batch_indices, by_quarter, mirror_some, quarter, rate_factor, shares
@@ -532,6 +532,21 @@ def test_resume_of_a_finished_run_changes_nothing(tmp_path: Path):
     run = tiny_run(tmp_path, resume=True)
     assert run.step == 20
     assert_equal(before, checkpoint.load(tmp_path / "checkpoint.pt"))
+
+
+def test_the_bar_of_a_resumed_run_counts_only_its_own_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What was done before the resume has taken no time now: counted in, the remaining time would be far too short."""
+    tiny_run(tmp_path, steps=30)
+    bars = []
+
+    class Spy(loop.tqdm):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            bars.append((self.initial, self.n))
+
+    monkeypatch.setattr(loop, "tqdm", Spy)
+    train(tiny_model(), tiny_data(), tiny_config(steps=40), tmp_path, resume=True)
+    assert bars == [(75.0, 75.0)]
 
 
 def test_resume_drops_what_was_logged_after_the_checkpoint(tmp_path: Path):

@@ -220,13 +220,13 @@ def train(
             network.compile()
     replica = distributed.replicate(model)
     layout = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
+    done_before = min(100.0, 100 * elapsed_share())  # not done at this session's speed: the bar's remaining time leaves it out
     with (
         _catch_signals() as stop,
-        tqdm(total=100, disable=not (progress and first), desc="training", bar_format=layout) as bar,
+        tqdm(total=100, initial=done_before, disable=not (progress and first), desc="training", bar_format=layout) as bar,
         log.tensorboard(out, step) if first else nullcontext() as show,
     ):
         share, stopped_by, due = state_of_affairs()
-        bar.update(min(100, 100 * share))
         while share < 1 and stopped_by is None:
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * rate_factor(step, share, config.warmup_steps, config.decay)
