@@ -240,6 +240,17 @@ def test_half_precision(remedy: str) -> None:
     assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
+def test_compiled_networks_train_with_the_penalty() -> None:
+    """Up to where code would be generated, which takes a minute; second derivatives fail before that."""
+    model = model_of(SHAPES["two pixels"])
+    plain = model.loss(images(3, model.config), generator=seeded())
+    for network in model.children():
+        network.compile(backend="aot_eager")
+    compiled = model.loss(images(3, model.config), generator=seeded())
+    compiled.backward()
+    assert torch.allclose(compiled, plain) and all(p.grad is not None for p in model.parameters())
+
+
 # Training
 
 

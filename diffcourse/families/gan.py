@@ -218,7 +218,7 @@ class GAN(GenerativeModel):
         """
         with torch.enable_grad():  # the slope is needed also where nobody trains
             real = real.detach().requires_grad_().clone()  # the counter of operations forbids derivatives by a leaf
-            judged = self.discriminator(real)
+            judged = self.discriminator.forward(real)  # the plain network: a compiled one has no second derivatives
             (slope,) = torch.autograd.grad(judged.sum(), real, create_graph=True)
         return judged, self.config.gamma / 2 * slope.square().flatten(1).sum(1)
 
