@@ -99,6 +99,10 @@ def coupling_inverse() -> Pairs:
     for relation in (0, 1):
         yield value(rhs("eq-coupling-inverse", relation), at), back.flatten()[relation]
     yield -math.log(factor), log_det[0]
+    larger = seeded(lambda: flow.AffineCoupling(4, 2, 3, hidden=4))  # with pixels that all count
+    back, there_and_back = larger.inverse(noise(2, 4, 2, 3))
+    for one, other in zip(larger(back)[1].tolist(), there_and_back):
+        yield -one, other
 
 
 @torch.no_grad()
@@ -113,8 +117,7 @@ def coupling_log_det() -> Pairs:
             step[place] = 1
             moved = layer(given + step.view_as(given))[0] - y
             slopes.append(moved.flatten()[place].item())
-        kept = layer._split(torch.ones_like(given))[0] if mask == "checkerboard" else None
-        stays = kept.flatten().bool() if kept is not None else torch.tensor([False] * 4 + [True] * 4)
+        stays = torch.tensor([False] * 4 + [True] * 4) if mask == "channel" else layer.stays.expand(1, 2, 2, 2).flatten().bool()
         at = {factors[i]: slope for i, slope in enumerate((s for s, k in zip(slopes, stays) if not k), start=1)}
         yield value(rhs("eq-coupling-log-det").subs(d, 4), at), log_det[0]
 
@@ -137,6 +140,8 @@ def actnorm() -> Pairs:
     y, log_det = layer(given)
     steps = (layer(given + 1)[0] - y)[0, :, 0, 0].tolist()  # what the factor makes of a step of one
     at = {factors[i]: step for i, step in enumerate(steps, start=1)}
+    for shift, found in zip(layer.shift.flatten().tolist(), layer(torch.zeros_like(given))[0][0, :, 0, 0]):
+        yield shift, found
     for found in log_det:
         yield value(rhs("eq-actnorm").subs({c: 3, n: 8}), at), found
 
@@ -177,15 +182,17 @@ def logit() -> Pairs:
 
 @torch.no_grad()
 def bits() -> Pairs:
-    """One draw, whose noise is drawn a second time."""
+    """One draw and three, whose noise is drawn a second time: the density is the mean of theirs."""
     model = plane()
-    k = torch.tensor([[0.0, 3.0], [4.0, 1.0]], dtype=torch.float64).reshape(2, 1, 1, 2)
-    images = (k * 255 / 4).round().to(torch.uint8)
-    drawn = torch.rand(k.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
-    log_p = model.log_density((k + drawn) / 5)
-    found = model.bits_per_dim(images, generator=torch.Generator().manual_seed(5), draws=1)
-    for one, told in zip(log_p, found):
-        yield value(rhs("eq-flow-bits"), {sp.log(p_theta(u)): one.item(), K: 5, d: 2}), told
+    two = torch.tensor([[0.0, 3.0], [4.0, 1.0]], dtype=torch.float64).reshape(2, 1, 1, 2)
+    for draws, k in ((1, two), (3, two[:1])):
+        images = (k * 255 / 4).round().to(torch.uint8)
+        generator = torch.Generator().manual_seed(5)
+        drawn = [torch.rand(k.shape, generator=generator, dtype=torch.float64) for _ in range(draws)]
+        density = sum(model.log_density((k + one) / 5).exp() for one in drawn) / draws
+        found = model.bits_per_dim(images, generator=torch.Generator().manual_seed(5), draws=draws)
+        for one, told in zip(density, found):
+            yield value(rhs("eq-flow-bits"), {p_theta(u): one.item(), K: 5, d: 2}), told
 
 
 TIES: Ties = {
