@@ -18,6 +18,7 @@ from diffcourse.algebra import (
     simplified_loss,
     training,
     unet,
+    vae,
 )
 from diffcourse.algebra.claim import Claim, ClaimError, NearMiss, Refuted
 from diffcourse.algebra.latex import UnreadableError
@@ -25,6 +26,7 @@ from diffcourse.algebra.latex import UnreadableError
 CHAPTERS: dict[str, ModuleType] = {
     "02-gaussians": gaussians,
     "03-autoregressive": autoregressive,
+    "04-vae": vae,
     "06-flows": flows,
     "07-forward-process": forward_process,
     "08-reverse-process": reverse_process,

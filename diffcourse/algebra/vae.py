@@ -5,6 +5,7 @@ each and every density is a table of random fractions. Statements about Gaussian
 """
 
 import itertools
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
@@ -100,12 +101,6 @@ def posterior(statement: Statement) -> None:
     require_same(p_theta(z, sp.Tuple(x)), right, (0, 1), "the density of z given x and the fraction")
 
 
-def weighted(statement: Statement) -> None:
-    right = equation(statement, p_theta(x))
-    require(right.func == E and right.args[1] == Over(ENCODER), "not an expectation over the encoder")
-    require_same(p_theta(x), right, (0,), "the likelihood and the expectation")
-
-
 MODEL = (
     Claim(
         "eq-vae-joint",
@@ -138,15 +133,69 @@ MODEL = (
             NearMiss(r"p_\theta(z \mid x) = \frac{p_\theta(x)\, p_\theta(x \mid z)}{p(z)}", "prior and evidence exchanged"),
         ),
     ),
+)
+
+
+# A model in which everything is known: p(z) = N(0, 1), p_theta(x | z) = N(a z + m, sigma^2), q(z | x) = N(mu, tau^2)
+
+TRUE_MEAN, TRUE_VARIANCE = a * (x - m) / (a**2 + sigma**2), sigma**2 / (a**2 + sigma**2)
+
+
+@cache
+def linear_evidence() -> Expr:
+    """p_theta(x), by the integral over z."""
+    return integrate_gaussian(gaussian_density(z, sp.Integer(0), sp.Integer(1)) * gaussian_density(x, a * z + m, sigma**2), z)
+
+
+def require_equal_logs(left: Expr, right: Expr, what: str) -> None:
+    """Refute unless the logarithms of two densities agree."""
+    left, right = (sp.expand_log(sp.log(side), force=True) for side in (left, right))
+    require_equal(sp.expand(left), sp.expand(right), what)
+
+
+def linear_marginal(statement: Statement) -> None:
+    right = equation(statement, p_theta(x))
+    require(right.func == N and right.args[0] == x, "not a Gaussian density of x")
+    require_equal_logs(gaussian_density(*right.args), linear_evidence(), "the logarithms of the density and of the integral")
+
+
+def linear_posterior(statement: Statement) -> None:
+    right = equation(statement, p_theta(z, sp.Tuple(x)))
+    require(right.func == N and right.args[0] == z, "not a Gaussian density of z")
+    both = gaussian_density(z, sp.Integer(0), sp.Integer(1)) * gaussian_density(x, a * z + m, sigma**2)
+    require_equal_logs(gaussian_density(*right.args), both / linear_evidence(), "the logarithms of the density and of Bayes' fraction")
+
+
+EXACT = (
     Claim(
-        "eq-vae-weighted",
-        r"p_\theta(x) = \mathbb{E}_{q(z \mid x)}\Big[\frac{p_\theta(x, z)}{q(z \mid x)}\Big]",
-        "exactly, in a finite world",
-        weighted,
+        "eq-linear-marginal",
+        r"p_\theta(x) = \mathcal{N}(x; m, a^2 + \sigma^2)",
+        "the integral over z, by completing the square",
+        linear_marginal,
         (
-            NearMiss(r"p_\theta(x) = \mathbb{E}_{q(z \mid x)}\big[p_\theta(x, z)\big]", "not divided by q"),
-            NearMiss(r"p_\theta(x) = \mathbb{E}_{q(z \mid x)}\Big[\frac{p_\theta(x \mid z)}{q(z \mid x)}\Big]", "the prior forgotten"),
-            NearMiss(r"p_\theta(x) = \mathbb{E}_{q(z \mid x)}\Big[\frac{q(z \mid x)}{p_\theta(x, z)}\Big]", "upside down"),
+            NearMiss(r"p_\theta(x) = \mathcal{N}(x; m, a + \sigma^2)", "the factor of z not squared"),
+            NearMiss(r"p_\theta(x) = \mathcal{N}(x; m, \sigma^2)", "what z contributes forgotten"),
+            NearMiss(r"p_\theta(x) = \mathcal{N}\big(x; m, (a + \sigma)^2\big)", "standard deviations added up"),
+        ),
+    ),
+    Claim(
+        "eq-linear-posterior",
+        r"p_\theta(z \mid x) = \mathcal{N}\Big(z; \frac{a (x - m)}{a^2 + \sigma^2}, \frac{\sigma^2}{a^2 + \sigma^2}\Big)",
+        "prior times decoder over the evidence, logarithm by logarithm",
+        linear_posterior,
+        (
+            NearMiss(
+                r"p_\theta(z \mid x) = \mathcal{N}\Big(z; \frac{x - m}{a}, \frac{\sigma^2}{a^2 + \sigma^2}\Big)",
+                "the decoder inverted: the prior has no say",
+            ),
+            NearMiss(
+                r"p_\theta(z \mid x) = \mathcal{N}\Big(z; \frac{a (x - m)}{a^2 + \sigma^2}, \frac{\sigma^2}{a^2}\Big)",
+                "the variance that the decoder alone would leave",
+            ),
+            NearMiss(
+                r"p_\theta(z \mid x) = \mathcal{N}\Big(z; \frac{a (x - m)}{a^2 + \sigma^2}, \frac{a^2}{a^2 + \sigma^2}\Big)",
+                "what is known taken for what is left open",
+            ),
         ),
     ),
 )
@@ -160,6 +209,12 @@ ELBO = E(sp.log(JOINT / ENCODER), Over(ENCODER))
 def slack(u: Expr) -> Expr:
     """u - 1 - log u, what the tangent of the logarithm at 1 lies above it: never negative, and zero at u = 1 alone (eq-log-bound)."""
     return u - 1 - sp.log(u)
+
+
+def weighted(statement: Statement) -> None:
+    right = equation(statement, p_theta(x))
+    require(right.func == E and right.args[1] == Over(ENCODER), "not an expectation over the encoder")
+    require_same(p_theta(x), right, (0,), "the likelihood and the expectation")
 
 
 def elbo(statement: Statement) -> None:
@@ -187,13 +242,18 @@ def elbo_split(statement: Statement) -> None:
     require_same(ELBO, right, (0,), "the bound and its two terms")
 
 
-def surgery(statement: Statement) -> None:
-    right = equation(statement, E(KL(ENCODER, p(z)), Over(q(x))))
-    require(len(right.atoms(KL)) == 2 and right.has(q(z)), "not two divergences, with q(z) in them")
-    require_same(only(statement).lhs, right, (), "the average divergence and the sum")
-
-
 BOUND = (
+    Claim(
+        "eq-vae-weighted",
+        r"p_\theta(x) = \mathbb{E}_{q(z \mid x)}\Big[\frac{p_\theta(x, z)}{q(z \mid x)}\Big]",
+        "exactly, in a finite world",
+        weighted,
+        (
+            NearMiss(r"p_\theta(x) = \mathbb{E}_{q(z \mid x)}\big[p_\theta(x, z)\big]", "not divided by q"),
+            NearMiss(r"p_\theta(x) = \mathbb{E}_{q(z \mid x)}\Big[\frac{p_\theta(x \mid z)}{q(z \mid x)}\Big]", "the prior forgotten"),
+            NearMiss(r"p_\theta(x) = \mathbb{E}_{q(z \mid x)}\Big[\frac{q(z \mid x)}{p_\theta(x, z)}\Big]", "upside down"),
+        ),
+    ),
     Claim(
         "eq-elbo",
         r"\log p_\theta(x) = \log \mathbb{E}_{q(z \mid x)}\Big[\frac{p_\theta(x, z)}{q(z \mid x)}\Big]"
@@ -273,105 +333,12 @@ BOUND = (
                 "latents drawn from the prior: most know nothing of this image",
             ),
         ),
-    ),
-    Claim(
-        "eq-elbo-surgery",
-        r"\begin{aligned}"
-        r" &\mathbb{E}_{q(x)}\Big[D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big)\Big] \\"
-        r" &= \mathbb{E}_{q(x)}\Big[D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, q(z)\big)\Big]"
-        r" + D_{\mathrm{KL}}\big(q(z) \,\big\|\, p(z)\big)"
-        r" \end{aligned}",
-        "exactly, in a finite world",
-        surgery,
-        (
-            NearMiss(
-                r"\begin{aligned}"
-                r" &\mathbb{E}_{q(x)}\Big[D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big)\Big] \\"
-                r" &= \mathbb{E}_{q(x)}\Big[D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, q(z)\big)\Big]"
-                r" - D_{\mathrm{KL}}\big(q(z) \,\big\|\, p(z)\big)"
-                r" \end{aligned}",
-                "a wrong sign",
-            ),
-            NearMiss(
-                r"\begin{aligned}"
-                r" &\mathbb{E}_{q(x)}\Big[D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big)\Big] \\"
-                r" &= \mathbb{E}_{q(x)}\Big[D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, q(z)\big)\Big]"
-                r" + D_{\mathrm{KL}}\big(p(z) \,\big\|\, q(z)\big)"
-                r" \end{aligned}",
-                "the last divergence the wrong way round",
-            ),
-            NearMiss(
-                r"\begin{aligned}"
-                r" &\mathbb{E}_{q(x)}\Big[D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big)\Big] \\"
-                r" &= \mathbb{E}_{q(x)}\Big[D_{\mathrm{KL}}\big(q(z) \,\big\|\, q(z \mid x)\big)\Big]"
-                r" + D_{\mathrm{KL}}\big(q(z) \,\big\|\, p(z)\big)"
-                r" \end{aligned}",
-                "the first divergence the wrong way round",
-            ),
-        ),
+        f"{VAE}.elbo",
     ),
 )
 
 
-# The gradient
-
-
-def latent_gradient(statement: Statement) -> None:
-    require(len(statement) == 2 and all(r.ops == ("=",) and r.lhs.func == Var for r in statement), "two variances, please")
-    # One draw of each estimator of the gradient of E[z_1^2 + ... + z_d^2] in the mean of z_1, where z is standard Gaussian.
-    for relation, dimensions in zip(statement, ((1, 2), (1, 2, 3, 4))):
-        for count in dimensions:
-            draws = [zs[n] for n in range(1, count + 1)]
-            square = sum(draw**2 for draw in draws)
-            expected = sp.diff(square, zs[1]) if relation is statement[0] else square * zs[1]  # slope, or value times score
-            said = relation.lhs.args[0].subs(d, count).doit()
-            require_equal(said, expected, f"what is drawn and the estimator for d = {count}")
-            require_equal(relation.rhs.subs(d, count), variance(expected, draws), f"the variance for d = {count}")
-
-
-def variance(expression: Expr, draws: list[Expr]) -> Expr:
-    """Of a polynomial in independent standard Gaussian draws."""
-
-    def mean(polynomial: sp.Poly) -> Expr:
-        return sum(factor * sp.prod([standard_moment(n) for n in powers]) for powers, factor in polynomial.terms())
-
-    polynomial = sp.Poly(expression, *draws)
-    return mean(polynomial**2) - mean(polynomial) ** 2
-
-
-GRADIENT = (
-    Claim(
-        "eq-latent-gradient",
-        r"\operatorname{Var}[2 z_1] = 4, \qquad \operatorname{Var}\Big[z_1 \sum_{i=1}^{d} z_i^2\Big] = (d + 2)(d + 4)",
-        "the moments of independent standard Gaussians, for d = 1, 2, 3, 4",
-        latent_gradient,
-        (
-            NearMiss(
-                r"\operatorname{Var}[2 z_1] = 4, \qquad \operatorname{Var}\Big[z_1 \sum_{i=1}^{d} z_i^2\Big] = 15 d",
-                "the components' variances added up: they share the factor z_1",
-            ),
-            NearMiss(
-                r"\operatorname{Var}[2 z_1] = 2, \qquad \operatorname{Var}\Big[z_1 \sum_{i=1}^{d} z_i^2\Big] = (d + 2)(d + 4)",
-                "a factor not squared",
-            ),
-            NearMiss(
-                r"\operatorname{Var}[2 z_1] = 4, \qquad \operatorname{Var}\Big[z_1 \sum_{i=1}^{d} z_i^2\Big] = d (d + 2)",
-                "the variance of the score forgotten",
-            ),
-        ),
-    ),
-)
-
-
-# A model in which everything is known: p(z) = N(0, 1), p_theta(x | z) = N(a z + m, sigma^2), q(z | x) = N(mu, tau^2)
-
-TRUE_MEAN, TRUE_VARIANCE = a * (x - m) / (a**2 + sigma**2), sigma**2 / (a**2 + sigma**2)
-
-
-@cache
-def linear_evidence() -> Expr:
-    """p_theta(x), by the integral over z."""
-    return integrate_gaussian(gaussian_density(z, sp.Integer(0), sp.Integer(1)) * gaussian_density(x, a * z + m, sigma**2), z)
+# The bound where everything is known
 
 
 @cache
@@ -379,25 +346,6 @@ def linear_bound() -> Expr:
     """The bound for an encoder N(mu, tau^2): the logarithm of the fraction, averaged over z."""
     fraction = log_density(x, a * z + m, sigma) + log_density(z, sp.Integer(0), sp.Integer(1)) - log_density(z, mu, tau)
     return mean_of(fraction, z, mu, tau)
-
-
-def require_equal_logs(left: Expr, right: Expr, what: str) -> None:
-    """Refute unless the logarithms of two densities agree."""
-    left, right = (sp.expand_log(sp.log(side), force=True) for side in (left, right))
-    require_equal(sp.expand(left), sp.expand(right), what)
-
-
-def linear_marginal(statement: Statement) -> None:
-    right = equation(statement, p_theta(x))
-    require(right.func == N and right.args[0] == x, "not a Gaussian density of x")
-    require_equal_logs(gaussian_density(*right.args), linear_evidence(), "the logarithms of the density and of the integral")
-
-
-def linear_posterior(statement: Statement) -> None:
-    right = equation(statement, p_theta(z, sp.Tuple(x)))
-    require(right.func == N and right.args[0] == z, "not a Gaussian density of z")
-    both = gaussian_density(z, sp.Integer(0), sp.Integer(1)) * gaussian_density(x, a * z + m, sigma**2)
-    require_equal_logs(gaussian_density(*right.args), both / linear_evidence(), "the logarithms of the density and of Bayes' fraction")
 
 
 def linear_elbo(statement: Statement) -> None:
@@ -415,44 +363,7 @@ def linear_gap(statement: Statement) -> None:
     require_equal(gap.subs({mu: TRUE_MEAN, tau: sp.sqrt(TRUE_VARIANCE)}), 0, "the gap for the posterior as encoder and 0")
 
 
-def collapse(statement: Statement) -> None:
-    right = equation(statement, Grad(E(sp.log(p_theta(x)), Over(q(x))), a))
-    average = mean_of(log_density(x, m, sp.sqrt(a**2 + sigma**2)), x, m, c)  # of data with mean m and variance c^2
-    require_equal(right, sp.diff(average, a), "the formula and the slope of the average")
-
-
 LINEAR = (
-    Claim(
-        "eq-linear-marginal",
-        r"p_\theta(x) = \mathcal{N}(x; m, a^2 + \sigma^2)",
-        "the integral over z, by completing the square",
-        linear_marginal,
-        (
-            NearMiss(r"p_\theta(x) = \mathcal{N}(x; m, a + \sigma^2)", "the factor of z not squared"),
-            NearMiss(r"p_\theta(x) = \mathcal{N}(x; m, \sigma^2)", "what z contributes forgotten"),
-            NearMiss(r"p_\theta(x) = \mathcal{N}\big(x; m, (a + \sigma)^2\big)", "standard deviations added up"),
-        ),
-    ),
-    Claim(
-        "eq-linear-posterior",
-        r"p_\theta(z \mid x) = \mathcal{N}\Big(z; \frac{a (x - m)}{a^2 + \sigma^2}, \frac{\sigma^2}{a^2 + \sigma^2}\Big)",
-        "prior times decoder over the evidence, logarithm by logarithm",
-        linear_posterior,
-        (
-            NearMiss(
-                r"p_\theta(z \mid x) = \mathcal{N}\Big(z; \frac{x - m}{a}, \frac{\sigma^2}{a^2 + \sigma^2}\Big)",
-                "the decoder inverted: the prior has no say",
-            ),
-            NearMiss(
-                r"p_\theta(z \mid x) = \mathcal{N}\Big(z; \frac{a (x - m)}{a^2 + \sigma^2}, \frac{\sigma^2}{a^2}\Big)",
-                "the variance that the decoder alone would leave",
-            ),
-            NearMiss(
-                r"p_\theta(z \mid x) = \mathcal{N}\Big(z; \frac{a (x - m)}{a^2 + \sigma^2}, \frac{a^2}{a^2 + \sigma^2}\Big)",
-                "what is known taken for what is left open",
-            ),
-        ),
-    ),
     Claim(
         "eq-linear-elbo",
         r"\begin{aligned}"
@@ -513,89 +424,102 @@ LINEAR = (
             ),
         ),
     ),
+)
+
+
+# The gradient
+
+
+def latent_gradient(statement: Statement) -> None:
+    require(len(statement) == 2 and all(r.ops == ("=",) and r.lhs.func == Var for r in statement), "two variances, please")
+    # One draw of each estimator of the gradient of E[z_1^2 + ... + z_d^2] in the mean of z_1, where z is standard Gaussian.
+    for relation, dimensions in zip(statement, ((1, 2), (1, 2, 3, 4))):
+        for count in dimensions:
+            draws = [zs[n] for n in range(1, count + 1)]
+            square = sum(draw**2 for draw in draws)
+            expected = sp.diff(square, zs[1]) if relation is statement[0] else square * zs[1]  # slope, or value times score
+            said = relation.lhs.args[0].subs(d, count).doit()
+            require_equal(said, expected, f"what is drawn and the estimator for d = {count}")
+            require_equal(relation.rhs.subs(d, count), variance(expected, draws), f"the variance for d = {count}")
+
+
+def variance(expression: Expr, draws: list[Expr]) -> Expr:
+    """Of a polynomial in independent standard Gaussian draws."""
+
+    def mean(polynomial: sp.Poly) -> Expr:
+        return sum(factor * sp.prod([standard_moment(n) for n in powers]) for powers, factor in polynomial.terms())
+
+    polynomial = sp.Poly(expression, *draws)
+    return mean(polynomial**2) - mean(polynomial) ** 2
+
+
+GRADIENT = (
     Claim(
-        "eq-collapse",
-        r"\nabla_{a}\, \mathbb{E}_{q(x)}\big[\log p_\theta(x)\big] = \frac{a (c^2 - \sigma^2 - a^2)}{(a^2 + \sigma^2)^2}",
-        "the average over data of variance c², and its slope",
-        collapse,
+        "eq-latent-gradient",
+        r"\operatorname{Var}[2 z_1] = 4, \qquad \operatorname{Var}\Big[z_1 \sum_{i=1}^{d} z_i^2\Big] = (d + 2)(d + 4)",
+        "the moments of independent standard Gaussians, for d = 1, 2, 3, 4",
+        latent_gradient,
         (
             NearMiss(
-                r"\nabla_{a}\, \mathbb{E}_{q(x)}\big[\log p_\theta(x)\big] = \frac{a (c^2 - \sigma^2 - a^2)}{a^2 + \sigma^2}",
-                "a square lost below",
+                r"\operatorname{Var}[2 z_1] = 4, \qquad \operatorname{Var}\Big[z_1 \sum_{i=1}^{d} z_i^2\Big] = 15 d",
+                "the components' variances added up: they share the factor z_1",
             ),
             NearMiss(
-                r"\nabla_{a}\, \mathbb{E}_{q(x)}\big[\log p_\theta(x)\big] = \frac{a (c^2 - a^2)}{(a^2 + \sigma^2)^2}",
-                "the noise forgotten: as if z had to explain all of the variance",
+                r"\operatorname{Var}[2 z_1] = 2, \qquad \operatorname{Var}\Big[z_1 \sum_{i=1}^{d} z_i^2\Big] = (d + 2)(d + 4)",
+                "a factor not squared",
             ),
             NearMiss(
-                r"\nabla_{a}\, \mathbb{E}_{q(x)}\big[\log p_\theta(x)\big] = \frac{a (a^2 + \sigma^2 - c^2)}{(a^2 + \sigma^2)^2}",
-                "the wrong sign",
+                r"\operatorname{Var}[2 z_1] = 4, \qquad \operatorname{Var}\Big[z_1 \sum_{i=1}^{d} z_i^2\Big] = d (d + 2)",
+                "the variance of the score forgotten",
             ),
         ),
     ),
 )
 
 
-# What the divergence counts
+# What the code knows
 
 
-def beta_noise(statement: Statement) -> None:
-    relation = only(statement)
-    require(relation.ops == ("=",), "an equation, please")
-    left, right = relation.terms
-    weighted_terms = E(sp.log(N(x, f(z), sigma**2)), Over(ENCODER)) - beta * KL(ENCODER, p(z))
-    require(left == weighted_terms, "the left side is not the weighted bound")
-    require(right.has(KL(ENCODER, p(z))) and len(right.atoms(E)) == 1, "not a bound on the right")
-    # The average of the squared error and the divergence are what they are; both sides are linear in them.
-    error, distance = sp.symbols("error distance", positive=True)
-
-    def averaged(body: Expr, over: Expr) -> Expr:
-        require(over == Over(ENCODER) and isinstance(body, sp.log) and body.args[0].func == N, "not an average logarithm of a Gaussian")
-        at, mean, spread = body.args[0].args
-        require((at, mean) == (x, f(z)), "not the decoder's density of x")
-        return -sp.log(2 * sp.pi * spread) / 2 - error / (2 * spread)
-
-    sides = [side.replace(E, averaged).subs(KL(ENCODER, p(z)), distance) for side in (left, right)]
-    require_equal(*sides, "the weighted bound and the bound with the other noise")
+def surgery(statement: Statement) -> None:
+    right = equation(statement, E(KL(ENCODER, p(z)), Over(q(x))))
+    require(len(right.atoms(KL)) == 2 and right.has(q(z)), "not two divergences, with q(z) in them")
+    require_same(only(statement).lhs, right, (), "the average divergence and the sum")
 
 
-BETA = (
+INFORMATION = (
     Claim(
-        "eq-beta-noise",
+        "eq-elbo-surgery",
         r"\begin{aligned}"
-        r" &\mathbb{E}_{q(z \mid x)}\big[\log \mathcal{N}(x; f(z), \sigma^2)\big] - \beta\, D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big) \\"
-        r" &= \beta\, \Big(\mathbb{E}_{q(z \mid x)}\big[\log \mathcal{N}(x; f(z), \beta \sigma^2)\big]"
-        r" - D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big)\Big) \\"
-        r" &\quad + \frac{\beta}{2} \log(2\pi\beta\sigma^2) - \frac{1}{2} \log(2\pi\sigma^2)"
+        r" &\mathbb{E}_{q(x)}\Big[D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big)\Big] \\"
+        r" &= \mathbb{E}_{q(x)}\Big[D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, q(z)\big)\Big]"
+        r" + D_{\mathrm{KL}}\big(q(z) \,\big\|\, p(z)\big)"
         r" \end{aligned}",
-        "term by term: both sides are linear in the mean squared error and in the divergence",
-        beta_noise,
+        "exactly, in a finite world",
+        surgery,
         (
             NearMiss(
                 r"\begin{aligned}"
-                r" &\mathbb{E}_{q(z \mid x)}\big[\log \mathcal{N}(x; f(z), \sigma^2)\big] - \beta\, D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big) \\"
-                r" &= \beta\, \Big(\mathbb{E}_{q(z \mid x)}\big[\log \mathcal{N}(x; f(z), \beta^2 \sigma^2)\big]"
-                r" - D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big)\Big) \\"
-                r" &\quad + \frac{\beta}{2} \log(2\pi\beta\sigma^2) - \frac{1}{2} \log(2\pi\sigma^2)"
+                r" &\mathbb{E}_{q(x)}\Big[D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big)\Big] \\"
+                r" &= \mathbb{E}_{q(x)}\Big[D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, q(z)\big)\Big]"
+                r" - D_{\mathrm{KL}}\big(q(z) \,\big\|\, p(z)\big)"
                 r" \end{aligned}",
-                "the standard deviation multiplied by β: it is the variance that grows so",
+                "a wrong sign",
             ),
             NearMiss(
                 r"\begin{aligned}"
-                r" &\mathbb{E}_{q(z \mid x)}\big[\log \mathcal{N}(x; f(z), \sigma^2)\big] - \beta\, D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big) \\"
-                r" &= \beta\, \Big(\mathbb{E}_{q(z \mid x)}\big[\log \mathcal{N}(x; f(z), \beta \sigma^2)\big]"
-                r" - D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big)\Big)"
+                r" &\mathbb{E}_{q(x)}\Big[D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big)\Big] \\"
+                r" &= \mathbb{E}_{q(x)}\Big[D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, q(z)\big)\Big]"
+                r" + D_{\mathrm{KL}}\big(p(z) \,\big\|\, q(z)\big)"
                 r" \end{aligned}",
-                "the constants forgotten",
+                "the last divergence the wrong way round",
             ),
             NearMiss(
                 r"\begin{aligned}"
-                r" &\mathbb{E}_{q(z \mid x)}\big[\log \mathcal{N}(x; f(z), \sigma^2)\big] - \beta\, D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big) \\"
-                r" &= \beta\, \Big(\mathbb{E}_{q(z \mid x)}\Big[\log \mathcal{N}\Big(x; f(z), \frac{\sigma^2}{\beta}\Big)\Big]"
-                r" - D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big)\Big) \\"
-                r" &\quad + \frac{\beta}{2} \log(2\pi\beta\sigma^2) - \frac{1}{2} \log(2\pi\sigma^2)"
+                r" &\mathbb{E}_{q(x)}\Big[D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big)\Big] \\"
+                r" &= \mathbb{E}_{q(x)}\Big[D_{\mathrm{KL}}\big(q(z) \,\big\|\, q(z \mid x)\big)\Big]"
+                r" + D_{\mathrm{KL}}\big(q(z) \,\big\|\, p(z)\big)"
                 r" \end{aligned}",
-                "divided in place of multiplied: as if a larger β asked for sharper images",
+                "the first divergence the wrong way round",
             ),
         ),
     ),
@@ -607,22 +531,18 @@ BETA = (
 DRAWS = q(Span(zs, 1, K), sp.Tuple(x))
 
 
-def drawn(at: int, values: tuple[int, ...]) -> tuple[list[Fraction], Number]:
-    """The fractions p_theta(x, z_k) / q(z_k | x) of these draws where x has the value `at`, and the probability of the draws."""
-    fractions, chance = [], Number.fraction(1)
-    for value in values:
-        state = {0: at, 1: value}
-        fractions.append(WORLD.value(finite(JOINT / ENCODER), state).rational())
-        chance = chance * WORLD.value(finite(ENCODER), state)
-    return fractions, chance
+@cache
+def drawn(at: int, latent: int) -> tuple[Fraction, Fraction]:
+    """The fraction p_theta(x, z) / q(z | x) where x and z have these values, and the probability q(z | x) of drawing this z."""
+    return tuple(WORLD.value(finite(density), {0: at, 1: latent}).rational() for density in (JOINT / ENCODER, ENCODER))
 
 
 def over_draws(count: int, at: int, value: Callable[[list[Fraction]], Number]) -> Number:
-    """The average of value(fractions) over all draws of `count` latents, exactly."""
+    """The average of value(fractions) over all draws of `count` latents for the image `at`, exactly."""
     total = Number({})
-    for values in itertools.product(VALUES, repeat=count):
-        fractions, chance = drawn(at, values)
-        total += chance * value(fractions)
+    for latents in itertools.product(VALUES, repeat=count):
+        fractions, chances = zip(*(drawn(at, latent) for latent in latents))
+        total += Number.fraction(math.prod(chances)) * value(list(fractions))
     return total
 
 
@@ -717,7 +637,117 @@ IMPORTANCE = (
     ),
 )
 
-CLAIMS: tuple[Claim, ...] = DENOISING + MODEL + BOUND + GRADIENT + LINEAR + BETA + IMPORTANCE
 
-IN_TEXT: dict[str, Literal["true", "setting"]] = {}
+# Silence, and a weight that is a noise
+
+
+def collapse(statement: Statement) -> None:
+    right = equation(statement, Grad(E(sp.log(p_theta(x)), Over(q(x))), a))
+    average = mean_of(log_density(x, m, sp.sqrt(a**2 + sigma**2)), x, m, c)  # of data with mean m and variance c^2
+    require_equal(right, sp.diff(average, a), "the formula and the slope of the average")
+
+
+def beta_noise(statement: Statement) -> None:
+    relation = only(statement)
+    require(relation.ops == ("=",), "an equation, please")
+    left, right = relation.terms
+    weighted_terms = E(sp.log(N(x, f(z), sigma**2)), Over(ENCODER)) - beta * KL(ENCODER, p(z))
+    require(left == weighted_terms, "the left side is not the weighted bound")
+    require(right.has(KL(ENCODER, p(z))) and len(right.atoms(E)) == 1, "not a bound on the right")
+    # The average of the squared error and the divergence are what they are; both sides are linear in them.
+    error, distance = sp.symbols("error distance", positive=True)
+
+    def averaged(body: Expr, over: Expr) -> Expr:
+        require(over == Over(ENCODER) and isinstance(body, sp.log) and body.args[0].func == N, "not an average logarithm of a Gaussian")
+        at, mean, spread = body.args[0].args
+        require((at, mean) == (x, f(z)), "not the decoder's density of x")
+        return -sp.log(2 * sp.pi * spread) / 2 - error / (2 * spread)
+
+    sides = [side.replace(E, averaged).subs(KL(ENCODER, p(z)), distance) for side in (left, right)]
+    require_equal(*sides, "the weighted bound and the bound with the other noise")
+
+
+NOISE = (
+    Claim(
+        "eq-collapse",
+        r"\nabla_{a}\, \mathbb{E}_{q(x)}\big[\log p_\theta(x)\big] = \frac{a (c^2 - \sigma^2 - a^2)}{(a^2 + \sigma^2)^2}",
+        "the average over data of variance c², and its slope",
+        collapse,
+        (
+            NearMiss(
+                r"\nabla_{a}\, \mathbb{E}_{q(x)}\big[\log p_\theta(x)\big] = \frac{a (c^2 - \sigma^2 - a^2)}{a^2 + \sigma^2}",
+                "a square lost below",
+            ),
+            NearMiss(
+                r"\nabla_{a}\, \mathbb{E}_{q(x)}\big[\log p_\theta(x)\big] = \frac{a (c^2 - a^2)}{(a^2 + \sigma^2)^2}",
+                "the noise forgotten: as if z had to explain all of the variance",
+            ),
+            NearMiss(
+                r"\nabla_{a}\, \mathbb{E}_{q(x)}\big[\log p_\theta(x)\big] = \frac{a (a^2 + \sigma^2 - c^2)}{(a^2 + \sigma^2)^2}",
+                "the wrong sign",
+            ),
+        ),
+    ),
+    Claim(
+        "eq-beta-noise",
+        r"\begin{aligned}"
+        r" &\mathbb{E}_{q(z \mid x)}\big[\log \mathcal{N}(x; f(z), \sigma^2)\big]"
+        r" - \beta\, D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big) \\"
+        r" &= \beta\, \Big(\mathbb{E}_{q(z \mid x)}\big[\log \mathcal{N}(x; f(z), \beta \sigma^2)\big]"
+        r" - D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big)\Big) \\"
+        r" &\quad + \frac{\beta}{2} \log(2\pi\beta\sigma^2) - \frac{1}{2} \log(2\pi\sigma^2)"
+        r" \end{aligned}",
+        "term by term: both sides are linear in the mean squared error and in the divergence",
+        beta_noise,
+        (
+            NearMiss(
+                r"\begin{aligned}"
+                r" &\mathbb{E}_{q(z \mid x)}\big[\log \mathcal{N}(x; f(z), \sigma^2)\big]"
+                r" - \beta\, D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big) \\"
+                r" &= \beta\, \Big(\mathbb{E}_{q(z \mid x)}\big[\log \mathcal{N}(x; f(z), \beta^2 \sigma^2)\big]"
+                r" - D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big)\Big) \\"
+                r" &\quad + \frac{\beta}{2} \log(2\pi\beta\sigma^2) - \frac{1}{2} \log(2\pi\sigma^2)"
+                r" \end{aligned}",
+                "the standard deviation multiplied by β: it is the variance that grows so",
+            ),
+            NearMiss(
+                r"\begin{aligned}"
+                r" &\mathbb{E}_{q(z \mid x)}\big[\log \mathcal{N}(x; f(z), \sigma^2)\big]"
+                r" - \beta\, D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big) \\"
+                r" &= \beta\, \Big(\mathbb{E}_{q(z \mid x)}\big[\log \mathcal{N}(x; f(z), \beta \sigma^2)\big]"
+                r" - D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big)\Big)"
+                r" \end{aligned}",
+                "the constants forgotten",
+            ),
+            NearMiss(
+                r"\begin{aligned}"
+                r" &\mathbb{E}_{q(z \mid x)}\big[\log \mathcal{N}(x; f(z), \sigma^2)\big]"
+                r" - \beta\, D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big) \\"
+                r" &= \beta\, \Big(\mathbb{E}_{q(z \mid x)}\Big[\log \mathcal{N}\Big(x; f(z), \frac{\sigma^2}{\beta}\Big)\Big]"
+                r" - D_{\mathrm{KL}}\big(q(z \mid x) \,\big\|\, p(z)\big)\Big) \\"
+                r" &\quad + \frac{\beta}{2} \log(2\pi\beta\sigma^2) - \frac{1}{2} \log(2\pi\sigma^2)"
+                r" \end{aligned}",
+                "divided in place of multiplied: as if a larger β asked for sharper images",
+            ),
+        ),
+    ),
+)
+
+CLAIMS: tuple[Claim, ...] = DENOISING + MODEL + EXACT + BOUND + LINEAR + GRADIENT + INFORMATION + IMPORTANCE + NOISE
+
+IN_TEXT: dict[str, Literal["true", "setting"]] = {
+    r"(m_k - y)/\sigma^2": "setting",
+    r"(x - m)/a": "setting",
+    r"K + 1": "setting",
+    r"K = 1": "setting",
+    r"\log 2": "setting",
+    r"\sigma = 1": "setting",
+    r"a^2 + \sigma^2 = c^2": "setting",
+    r"a^2/\sigma^2": "setting",
+    r"p(z) = \mathcal{N}(z; 0, 1)": "setting",
+    r"p_\theta(x \mid z) = \mathcal{N}(x; a z + m, \sigma^2)": "setting",
+    r"p_\theta(x, z) = p_\theta(z \mid x)\, p_\theta(x)": "setting",
+    r"y = x + \sigma \epsilon": "setting",
+    r"z = \mu + \tau \epsilon": "setting",
+}
 """See `forward_process.IN_TEXT`."""

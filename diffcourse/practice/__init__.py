@@ -18,10 +18,11 @@ from diffcourse.practice import (
     simplified_loss,
     training,
     unet,
+    vae,
 )
 from diffcourse.practice.check import Exercise, Hints, Mistake, NotAttempted
 
-SHEETS = (gaussians, autoregressive, flows, forward_process, reverse_process, elbo, simplified_loss, unet, training, sampling, evaluation, errata)
+SHEETS = (gaussians, autoregressive, vae, flows, forward_process, reverse_process, elbo, simplified_loss, unet, training, sampling, evaluation, errata)
 """The modules of the sheets, in the order of the book."""
 
 EXERCISES: dict[str, Exercise] = {exercise.name: exercise for sheet in SHEETS for exercise in sheet.EXERCISES}
