@@ -1,6 +1,7 @@
 """Is the course's flow as good as a library's? Train both on the digits: python benchmarks/reference_flow.py
 
-The other is the Glow of normflows (Stimper et al., 2023), put together as its own example does: pip install --no-deps normflows==1.7.3
+The other is the Glow of normflows (Stimper et al., 2023), put together as its own example does,
+but without classes and with the same logit in front: pip install --no-deps normflows==1.7.3
 
 Both have as many weights, see the same batches with the same noise for as many steps of the same optimiser, and are judged by
 the same bits per dimension of held-out digits. The learning rate is ours to choose for ours; for the other the better of several
