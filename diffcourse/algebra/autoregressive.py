@@ -110,6 +110,7 @@ def normalised(statement: Statement) -> None:
     require(relation.ops == ("=",) and relation.lhs.func == Int, "not a sum over all images")
     require(relation.lhs.args[0].has(p_theta), "nothing is said about the model")
     agree(relation.lhs, relation.rhs, "the sum over all images and the right side", averaged=True)
+    agree(relation.lhs.args[0], p_theta(ALL), "what is summed up and the model's law of all pixels")
 
 
 ONE_AFTER_THE_OTHER = (
@@ -273,13 +274,13 @@ def softmax_gradient(statement: Statement) -> None:
     require(len(statement) == 2 and all(relation.ops == ("=",) for relation in statement), "two slopes, please")
     own, other = statement
     require(own.lhs == Grad(sp.log(p(k)), z[k]) and other.lhs == Grad(sp.log(p(k)), z[j]), "not the slopes of log p(k) along z_k and z_j")
-    for levels in (2, 3):
+    for levels, pairs in ((2, ((0, 1), (1, 0))), (3, ((0, 2), (2, 1)))):
         values = softmax_values(levels)
 
         def put_in(expression: Expr, here: int, there: int) -> Expr:
             return expression.subs({k: here, j: there}).replace(p, lambda level: values[int(level)])
 
-        for here, there in itertools.permutations(range(levels), 2):
+        for here, there in pairs:
             require_equal(put_in(own.rhs, here, there), sp.diff(sp.log(values[here]), z[here]), "the slope along the level's own logit")
             require_equal(put_in(other.rhs, here, there), sp.diff(sp.log(values[here]), z[there]), "the slope along another level's logit")
 
@@ -297,7 +298,7 @@ def temperature(statement: Statement) -> None:
             for level in range(1, levels):
                 odds = sp.expand_log(sp.log(side[level] / side[0]), force=True)
                 require_equal(sp.expand(odds), (z[level] - z[0]) / tau, "the logarithm of a ratio and the logits' difference over the temperature")
-        require_equal(sp.Add(*right), 1, "the sum over all levels and 1")
+            require_equal(sp.cancel(sp.Add(*side)), 1, "the sum over all levels and 1")
 
 
 CHOICE = (
@@ -460,7 +461,7 @@ MASKS = (
             NearMiss(r"r_n = 1 + \sum_{j=1}^{n} \frac{k_j - 1}{2}", "the pixel itself counted"),
             NearMiss(r"r_n = \sum_{j=2}^{n} \frac{k_j - 1}{2}", "the first layer forgotten"),
         ),
-        f"{PIXELCNN}.receptive_field",
+        f"{PIXELCNN}.PlainStack.forward",
     ),
     Claim(
         "eq-blind-count",
@@ -472,7 +473,7 @@ MASKS = (
             NearMiss(r"\sum_{j=1}^{n} (n - j) = \frac{n (n+1)}{2}", "the sum off by one row"),
             NearMiss(r"\sum_{j=1}^{n} (n - j) = n (n-1)", "hidden on both sides: to the left all is seen"),
         ),
-        f"{PIXELCNN}.receptive_field",
+        f"{PIXELCNN}.PlainStack.forward",
     ),
     Claim(
         "eq-blind-share",
@@ -495,7 +496,7 @@ MASKS = (
             NearMiss(r"(n + 1)(2 n + 1) + 2 n = 2 n^2 + 5 n + 1", "the pixels to the right counted, which must not be seen"),
             NearMiss(r"(n + 1)^2 + n = n^2 + 3 n + 1", "rows that reach to one side only, as behind a mask"),
         ),
-        f"{PIXELCNN}.receptive_field",
+        f"{PIXELCNN}.GatedLayer.forward",
     ),
 )
 

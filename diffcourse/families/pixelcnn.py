@@ -131,7 +131,7 @@ class PlainStack(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, features C, H, W]."""
+        """[B, C, H, W] -> [B, features C, H, W]. It reaches as far as eq-masked-reach says and misses what eq-blind-count counts."""
         h = self.first(x)
         for layer in self.layers:
             h = layer(F.relu(h))
@@ -166,7 +166,7 @@ class GatedLayer(nn.Module):
         self.residual = kind == "B"
 
     def forward(self, v: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Both [B, c_in, H, W] -> both [B, features, H, W]."""
+        """Both [B, c_in, H, W] -> both [B, features, H, W]. Layers of side three see all of eq-stacks-seen."""
         rows = self.vertical(v)
         new = self.out(self.dropout(gate(self.horizontal(h) + self.link(down(rows)))))
         return self.dropout(gate(rows)), h + new if self.residual else new
@@ -263,7 +263,7 @@ class ByPixel:
 
 
 def receptive_field(network: nn.Module, row: int, column: int) -> Tensor:
-    """Which pixels the network's output at (row, column) depends on: bool [H, W]; eq-masked-reach, eq-blind-count, eq-stacks-seen.
+    """Which pixels the network's output at (row, column) depends on: bool [H, W].
 
     By gradients, in float64. All weights and the image are positive random numbers, so that every contribution to a gradient is
     positive and none can cancel another.

@@ -10,7 +10,7 @@ from diffcourse.algebra import CLAIMS
 from diffcourse.algebra.notation import family, function, symbol
 from diffcourse.config import PixelCNNConfig
 from diffcourse.families import decoders
-from diffcourse.families.base import level_value
+from diffcourse.families.base import from_levels, level_value
 from diffcourse.families.pixelcnn import GatedStack, PixelCNN, PlainStack, conv_mask, gate, receptive_field
 from ties import Pairs, Ties, rhs, tensor
 
@@ -31,50 +31,90 @@ def logistic(argument: sp.Expr) -> sp.Expr:
 # A model of three pixels
 
 
-def model() -> PixelCNN:
+def model(output: str = "softmax", channels: int = 1) -> PixelCNN:
     torch.manual_seed(0)
-    return PixelCNN(PixelCNNConfig(height=1, width=3, levels=5, features=4, layers=2, first_kernel=3, head=6)).double()
+    size = {"features": 2 * channels, "layers": 2, "first_kernel": 3, "head": 3 * channels, "mixtures": 2}
+    return PixelCNN(PixelCNNConfig(channels=channels, height=1, width=3, levels=5, output=output, **size)).double()
 
 
-IMAGE = torch.tensor([[[[64, 255, 0]]]], dtype=torch.uint8)
-CHOSEN = (1, 4, 0)  # its levels
+CHOSEN = torch.tensor([[1, 4, 0], [3, 3, 1], [0, 2, 4]])  # the levels of each colour
 
 
-def logits(net: PixelCNN) -> list[list[float]]:
-    """The five logits of each of the three pixels."""
+def image(channels: int = 1) -> Tensor:
+    return from_levels(CHOSEN[None, :channels, None], 5)
+
+
+def outputs(net: PixelCNN, channels: int = 1) -> Tensor:
+    """What the network puts out at each of the three pixels, [3, outputs]."""
     with torch.no_grad():
-        return net.net(level_value(torch.tensor(CHOSEN).view(1, 1, 1, 3), 5).double())[0, :, 0].T.tolist()
+        return net.net(level_value(CHOSEN[None, :channels, None], 5).double())[0, :, 0].T
+
+
+def chances(row: list[float]) -> list[float]:
+    weights = [math.exp(logit) for logit in row]
+    return [weight / sum(weights) for weight in weights]
+
+
+def rate(conditionals: list[float]) -> float:
+    """The chapter's formula for the bits, where each pixel has this probability given those before."""
+    formula = rhs("eq-ar-bits").subs(d, len(conditionals)).doit()
+    for number, conditional in enumerate(conditionals, start=1):
+        factors = [e for e in formula.atoms(sp.Function) if e.func == function(r"p_\theta") and e.args[0] == family("x")[number]]
+        formula = formula.subs({factor: conditional for factor in factors})
+    return float(formula.evalf(30))
+
+
+def mixture_of_colours(row: list[float], pixel: int) -> float:
+    """The probability of a pixel's three colours, from two weights, then six means, six scales and six coefficients."""
+    total = 0.0
+    for number, share in enumerate(chances(row[:2])):
+        centre, log_scale, raw = (row[first + 3 * number : first + 3 * number + 3] for first in (2, 8, 14))
+        x = {family("x")[colour]: level_value(CHOSEN[colour - 1, pixel], 5).item() for colour in (1, 2, 3)}
+        known = x | {means[colour]: centre[colour - 1] for colour in (2, 3)} | dict(zip((a, b, c), map(math.tanh, raw)))
+        moved = [centre[0]] + [float(relation.rhs.subs(known)) for relation in CLAIMS["eq-colour-mean"].statement()]
+        for colour, (mean, log) in enumerate(zip(moved, log_scale)):
+            level = int(CHOSEN[colour, pixel])
+            share *= float(piece(rhs("eq-logistic-level"), level, 5, **{r"\mu": mean, "b": math.exp(log)}).evalf(30))
+        total += share
+    return total
 
 
 def bits() -> Pairs:
-    net = model()
-    formula = rhs("eq-ar-bits").subs(d, 3).doit()
-    for pixel, row in enumerate(logits(net), start=1):
-        guess = math.exp(row[CHOSEN[pixel - 1]]) / sum(math.exp(logit) for logit in row)
-        factors = [e for e in formula.atoms(sp.Function) if e.func == function(r"p_\theta") and e.args[0] == family("x")[pixel]]
-        formula = formula.subs({factor: guess for factor in factors})
-    yield float(formula.evalf(30)), net.bits_per_dim(IMAGE)
+    for channels in (1, 3):
+        net = model(channels=channels)
+        rows = outputs(net, channels).unflatten(1, (5, channels)).movedim(1, 2)  # [pixel, colour, level]
+        guesses = [
+            chances(rows[pixel, colour].tolist())[CHOSEN[colour, pixel]] for pixel in range(3) for colour in range(channels)
+        ]
+        yield rate(guesses), net.bits_per_dim(image(channels))
+    net = model("logistics", 3)
+    pixels = [mixture_of_colours(row, pixel) for pixel, row in enumerate(outputs(net, 3).tolist())]
+    yield rate([chance for pixel in pixels for chance in (pixel, 1.0, 1.0)]), net.bits_per_dim(image(3))
 
 
 def softmax() -> Pairs:
     net = model()
     with torch.no_grad():
-        values = net.log_prob(IMAGE).exp().flatten()
-    for pixel, row in enumerate(logits(net)):
-        formula = rhs("eq-softmax").subs(K, 5).subs(k, CHOSEN[pixel]).doit()
+        values = net.log_prob(image()).exp().flatten()
+    for pixel, row in enumerate(outputs(net).tolist()):
+        formula = rhs("eq-softmax").subs(K, 5).subs(k, int(CHOSEN[0, pixel])).doit()
         yield float(formula.subs({z[level]: logit for level, logit in enumerate(row)}).evalf(30)), values[pixel]
+    for output in ("softmax", "logistics"):
+        colourful = model(output, 3)
+        with torch.no_grad():
+            total = colourful.log_prob(image(3)).sum() / (9 * math.log(2))
+        yield -colourful.bits_per_dim(image(3)).item(), total
 
 
 def softmax_gradient() -> Pairs:
     own, other = (relation.rhs for relation in CLAIMS["eq-softmax-gradient"].statement())
     net = model()
-    for pixel, row in enumerate(logits(net)):
+    for pixel, row in enumerate(outputs(net).tolist()):
         net.zero_grad()
-        net.log_prob(IMAGE)[0, 0, 0, pixel].backward()  # the bias of the last layer moves the logits and nothing else
-        weights = [math.exp(logit) for logit in row]
-        guess = {level: weight / sum(weights) for level, weight in enumerate(weights)}
+        net.log_prob(image())[0, 0, 0, pixel].backward()  # the bias of the last layer moves the logits and nothing else
+        guess, chosen = chances(row), int(CHOSEN[0, pixel])
         for level in range(5):
-            formula = (own if level == CHOSEN[pixel] else other).subs({k: CHOSEN[pixel], j: level})
+            formula = (own if level == chosen else other).subs({k: chosen, j: level})
             yield float(formula.replace(p, lambda number: sp.Float(guess[int(number)], 30))), net.net.last.bias.grad[level]
 
 
@@ -204,8 +244,11 @@ def logistic_mixture() -> Pairs:
         formula = formula.subs({family_[number]: sp.Float(str(value), 30) for number, value in enumerate(numbers, start=1)})
     weights, centre, width = (torch.tensor(numbers, dtype=torch.float64) for numbers in (shares, centres, widths))
     for level in (0, 4, 9, LEVELS - 1):
-        value = decoders.logistic_mixture_log_prob(torch.tensor([level]), weights.log(), centre[:, None], width.log()[:, None], LEVELS)
-        yield float(piece(formula, level, LEVELS).evalf(30)), value.exp()
+        chosen = torch.tensor([[level], [0]])[None]  # [1, 2, 1], so that no axis has the same number from both ends
+        parameters = [part.expand(1, 2, *part.shape) for part in (weights.log(), centre[:, None], width.log()[:, None])]
+        value = decoders.logistic_mixture_log_prob(chosen, *parameters, LEVELS).exp()
+        yield float(piece(formula, level, LEVELS).evalf(30)), value[0, 0]
+        yield float(piece(formula, 0, LEVELS).evalf(30)), value[0, 1]
 
 
 def colour_mean() -> Pairs:
