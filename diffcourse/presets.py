@@ -59,7 +59,7 @@ PRESETS: dict[str, tuple[DDPMConfig, TrainConfig]] = {
 
 COMPARED: dict[str, dict[str, tuple[Any, TrainConfig]]] = {
     "ddpm": {
-        "digits": (DDPMConfig(schedule="cosine", levels=17), TrainConfig(steps=1)),
+        "digits": (DDPMConfig(schedule="cosine", levels=17, learned_variance=True), TrainConfig(steps=1, batch=32)),
         "mnist": (replace(_GREY_28, classes=0), replace(_GREY_28_TRAINING, precision="bf16")),
         "toy": (
             DDPMConfig(height=1, width=2, schedule="cosine", base_width=16, multipliers=(1,), attention=()),
@@ -137,8 +137,8 @@ COMPARED: dict[str, dict[str, tuple[Any, TrainConfig]]] = {
 
 
 BUDGETS: dict[str, dict[str, float]] = {
-    "digits": {"steps": 3000, "flops": 3e12, "seconds": 45},
-    "mnist": {"steps": 15_000, "flops": 1e15, "seconds": 3600},
+    "digits": {"steps": 2000, "flops": 1.5e12, "seconds": 50},
+    "mnist": {"steps": 10_000, "flops": 1.5e14, "seconds": 3600},
 }
 """What each run of a comparison may spend, by data set, counted in training steps, floating-point operations or seconds."""
 
