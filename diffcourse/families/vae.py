@@ -73,7 +73,8 @@ class Decoder(nn.Module):
     def __init__(self, config: VAEConfig, channels: int) -> None:
         super().__init__()
         widths = [config.base_width * m for m in config.multipliers]
-        layers: list[nn.Module] = [nn.Linear(config.latent, math.prod(_deepest(config))), nn.Unflatten(1, _deepest(config))]
+        deepest = _deepest(config)
+        layers: list[nn.Module] = [nn.Linear(config.latent, math.prod(deepest)), nn.Unflatten(1, deepest)]
         for level, width in reversed(list(enumerate(widths))):
             layers += [ResBlock(width, config.groups, config.dropout) for _ in range(config.blocks)]
             if level > 0:
@@ -194,8 +195,8 @@ OUTPUTS = {"bernoulli": 1, "gaussian": 1, "logistic": 2, "mixture": 3 * MIXED}
 class VAE(GenerativeModel):
     """The variational autoencoder: Kingma and Welling (2014).
 
-    p(z) = N(0, I), or a learned `MixturePrior`; given z all values of the image are independent. The encoder says mean and log variance of q(z | x), the
-    decoder the distribution of each value:
+    p(z) = N(0, I), or a learned `MixturePrior`; given z all values of the image are independent. The encoder says mean and log
+    variance of q(z | x), the decoder the distribution of each value:
 
     - "gaussian": a mean; the standard deviation is one learned number. The bell is cut half way between grey levels.
     - "logistic": location and log scale of a discretised logistic, both learned for each value. Salimans et al. (2017).
@@ -254,7 +255,8 @@ class VAE(GenerativeModel):
     ) -> Tensor:
         """log (1/K sum_k p(x, z_k) / q(z_k | x)) with K draws z_k ~ q(z | x), in nats, [B]: Burda et al. (2016), equation 8.
 
-        The book's eq-iwae. On average at most log p(x); at least the ELBO, which K = 1 is an estimate of, and the nearer to log p(x) the larger K.
+        The book's eq-iwae. On average at most log p(x) and at least the ELBO, which K = 1 is an estimate of; the larger K, the
+        nearer to log p(x).
 
         Args:
             samples: K; the decoder is called as often.
@@ -292,7 +294,8 @@ class VAE(GenerativeModel):
         """
         if self.config.decoder == "bernoulli" and self.config.levels > 2:
             return None
-        return bits_per_dim(-self.importance_weighted_bound(images, samples, generator=generator, progress=progress), images)
+        bound = self.importance_weighted_bound(images, samples, generator=generator, progress=progress)
+        return bits_per_dim(-bound, images)
 
     # From images to codes and back
 
