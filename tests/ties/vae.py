@@ -19,10 +19,10 @@ E, KL = function(r"\mathbb{E}"), function(r"D_{\mathrm{KL}}")
 DRAWS = 3
 
 
-def small() -> tuple[VAE, Tensor]:
-    """A model of images of 2 x 2 pixels with five grey levels, and three such images."""
+def small(gaussians: int) -> tuple[VAE, Tensor]:
+    """A model of images of 2 x 2 pixels with five grey levels and so many Gaussians in its prior, and three such images."""
     torch.manual_seed(0)
-    config = VAEConfig(height=2, width=2, levels=5, latent=2, base_width=2, multipliers=(1,), groups=1)
+    config = VAEConfig(height=2, width=2, levels=5, latent=2, base_width=2, multipliers=(1,), groups=1, prior=gaussians)
     images = torch.tensor([0, 64, 128, 191, 255])[torch.randint(5, (3, 1, 2, 2), generator=torch.Generator().manual_seed(1))]
     return VAE(config).double(), images.to(torch.uint8)
 
@@ -50,41 +50,51 @@ def bell(code: Tensor, mean: Tensor, deviation: Tensor) -> float:
     return torch.distributions.Normal(mean, deviation).log_prob(code).sum().exp().item()
 
 
-def prior(code: Tensor) -> float:
-    return bell(code, torch.zeros(2).double(), torch.ones(2).double())
+def prior(model: VAE, code: Tensor) -> float:
+    """p(z)."""
+    if model.prior is None:
+        return bell(code, torch.zeros(2).double(), torch.ones(2).double())
+    weights = [math.exp(weight) for weight in model.prior.logits.tolist()]
+    bells = [bell(code, mean, (part / 2).exp()) for mean, part in zip(model.prior.mean, model.prior.log_variance)]
+    return sum(weight * density for weight, density in zip(weights, bells)) / sum(weights)
 
 
 @torch.no_grad()
 def elbo_split() -> Pairs:
-    model, images = small()
-    found = model.elbo(images, generator=torch.Generator().manual_seed(2))
-    noise = torch.randn(3, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    of_image, conditioned = Over(q(z, sp.Tuple(x))), q(z, sp.Tuple(x))
-    for n, image in enumerate(images):
-        mean, deviation = encoder(model, image)
-        rate = torch.distributions.kl_divergence(torch.distributions.Normal(mean, deviation), torch.distributions.Normal(0.0, 1.0)).sum()
-        values = {  # the expectation is estimated with a single draw
-            E(sp.log(p_theta(x, sp.Tuple(z))), of_image): log_decoder(model, image, mean + deviation * noise[n]),
-            KL(conditioned, p(z)): rate.item(),
-        }
-        yield float(rhs("eq-elbo-split").subs(values)), found.total[n]
+    encoded = q(z, sp.Tuple(x))
+    for gaussians in (1, 3):
+        model, images = small(gaussians)
+        found = model.elbo(images, generator=torch.Generator().manual_seed(2))
+        noise = torch.randn(3, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+        for n, image in enumerate(images):
+            mean, deviation = encoder(model, image)
+            code = mean + deviation * noise[n]
+            if gaussians == 1:
+                normal = torch.distributions.Normal
+                rate = torch.distributions.kl_divergence(normal(mean, deviation), normal(0.0, 1.0)).sum().item()
+            else:  # of a mixture the divergence is estimated with the same draw
+                rate = math.log(bell(code, mean, deviation) / prior(model, code))
+            # The expectation is estimated with a single draw.
+            values = {E(sp.log(p_theta(x, sp.Tuple(z))), Over(encoded)): log_decoder(model, image, code), KL(encoded, p(z)): rate}
+            yield float(rhs("eq-elbo-split").subs(values)), found.total[n]
 
 
 @torch.no_grad()
 def iwae() -> Pairs:
-    model, images = small()
-    found = model.importance_weighted_bound(images, DRAWS, generator=torch.Generator().manual_seed(3))
-    generator = torch.Generator().manual_seed(3)
-    noise = [torch.randn(3, 2, generator=generator, dtype=torch.float64) for _ in range(DRAWS)]
     inside = rhs("eq-iwae").args[0].subs(symbol("K"), DRAWS).doit()
-    for n, image in enumerate(images):
-        mean, deviation = encoder(model, image)
-        values: dict[sp.Expr, float] = {}
-        for k in range(1, DRAWS + 1):
-            code = mean + deviation * noise[k - 1][n]
-            values[p_theta(x, zs[k])] = prior(code) * math.exp(log_decoder(model, image, code))
-            values[q(zs[k], sp.Tuple(x))] = bell(code, mean, deviation)
-        yield float(inside.subs(values)), found[n]
+    for gaussians in (1, 3):
+        model, images = small(gaussians)
+        found = model.importance_weighted_bound(images, DRAWS, generator=torch.Generator().manual_seed(3))
+        generator = torch.Generator().manual_seed(3)
+        noise = [torch.randn(3, 2, generator=generator, dtype=torch.float64) for _ in range(DRAWS)]
+        for n, image in enumerate(images):
+            mean, deviation = encoder(model, image)
+            values: dict[sp.Expr, float] = {}
+            for k in range(1, DRAWS + 1):
+                code = mean + deviation * noise[k - 1][n]
+                values[p_theta(x, zs[k])] = prior(model, code) * math.exp(log_decoder(model, image, code))
+                values[q(zs[k], sp.Tuple(x))] = bell(code, mean, deviation)
+            yield float(inside.subs(values)), found[n]
 
 
 TIES: Ties = {"eq-elbo-split": elbo_split, "eq-iwae": iwae}
