@@ -18,7 +18,7 @@ every_sheet = pytest.mark.parametrize("sheet", practice.SHEETS, ids=slug)
 every_exercise = pytest.mark.parametrize("name", NAMES)
 every_exercise_of_its_sheet = pytest.mark.parametrize(("sheet", "name"), EXERCISES, ids=NAMES)
 
-BROKEN = {"repair": "α_t belongs to a single step", "repair-loss": "noise is multiplied by the standard deviation"}
+BROKEN = {"repair": "α_t belongs to a single step", "repair-loss": "noise is multiplied by the standard deviation", "own-loss": "both players get the slope of the sum"}
 """What is said of a program that a sheet shows to be repaired: `broken` is checked before the reader's answer."""
 
 UNREAD = {("reverse-process", "+1"), ("unet", "e"), ("sampling", "[-1, 1]"), ("evaluation", r"\log_2 127.5")}

@@ -682,5 +682,27 @@ WAYS = (
 
 CLAIMS: tuple[Claim, ...] = GAME + DIVERGENCE + MOVES + WAYS
 
-IN_TEXT: dict[str, Literal["true", "setting"]] = {}
+IN_TEXT: dict[str, Literal["true", "setting"]] = {
+    r"(1 - y)(a + b) - b": "setting",
+    r"(1 - y)(a + b)/b": "setting",
+    r"-\log g(u)": "setting",
+    r"1 - y": "setting",
+    r"V = -\log 4": "setting",
+    r"\gamma < 2": "setting",
+    r"\gamma = 0": "setting",
+    r"\log 2": "setting",
+    r"\log D(x)": "setting",
+    r"\log(1 - D(G(z)))": "setting",
+    r"\log(1 - g(u))": "setting",
+    r"\tfrac{\gamma}{2} y^2": "setting",
+    r"a = q(x)": "setting",
+    r"a \log y + b \log(1 - y)": "setting",
+    r"a/y - b/(1-y)": "setting",
+    r"b = p_\theta(x)": "setting",
+    r"x - \gamma y": "setting",
+    r"x = y = 0": "setting",
+    r"y = a/(a + b)": "setting",
+    r"y\, (a + b) - a": "setting",
+    r"y\, (a + b)/a": "setting",
+}
 """See `forward_process.IN_TEXT`."""
