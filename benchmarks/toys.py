@@ -75,7 +75,7 @@ def score(model: GenerativeModel) -> tuple[Tensor, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=2000, help="of each training (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=3000, help="of each training (default: %(default)s)")
     parser.add_argument("--points", type=int, default=50_000, help="to learn from (default: %(default)s)")
     parser.add_argument("--n", type=int, default=50_000, help="samples for a histogram (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")

@@ -62,8 +62,10 @@ COMPARED: dict[str, dict[str, tuple[Any, TrainConfig]]] = {
         "digits": (DDPMConfig(schedule="cosine", levels=17, learned_variance=True), TrainConfig(steps=1, batch=32)),
         "mnist": (replace(_GREY_28, classes=0), replace(_GREY_28_TRAINING, precision="bf16")),
         "toy": (
-            DDPMConfig(height=1, width=2, schedule="cosine", base_width=16, multipliers=(1,), attention=()),
-            TrainConfig(steps=1, batch=128),
+            DDPMConfig(
+                height=1, width=2, schedule="cosine", base_width=16, multipliers=(1,), attention=(), learned_variance=True
+            ),
+            TrainConfig(steps=1, batch=512, learning_rate=3e-3),
         ),
     },
     "pixelcnn": {
@@ -91,8 +93,8 @@ COMPARED: dict[str, dict[str, tuple[Any, TrainConfig]]] = {
             TrainConfig(steps=1, batch=128, learning_rate=1e-3, warmup_steps=500, ema_decay=0.999, precision="bf16"),
         ),
         "toy": (
-            VAEConfig(height=1, width=2, latent=2, base_width=24, multipliers=(1,), groups=1),
-            TrainConfig(steps=1, batch=128, learning_rate=5e-3),
+            VAEConfig(height=1, width=2, latent=2, base_width=24, multipliers=(1,), blocks=2, groups=1),
+            TrainConfig(steps=1, batch=512, learning_rate=1e-3),
         ),
     },
     # With a third of the digits' penalty the discriminator ran away; with momentum = 0.9 the ring of Gaussians collapses.

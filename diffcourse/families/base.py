@@ -42,7 +42,7 @@ def to_levels(images: Tensor, levels: int) -> Tensor:
 
 def from_levels(k: Tensor, levels: int) -> Tensor:
     """Numbers 0..levels - 1 of grey levels -> uint8 0..255; the inverse of `to_levels`."""
-    return (k.double() * (255 / (levels - 1))).round().to(torch.uint8)
+    return unscale(level_value(k, levels))
 
 
 def level_value(k: Tensor, levels: int) -> Tensor:
