@@ -12,7 +12,7 @@ import pytest
 
 from diffcourse import cli, comparison
 from diffcourse.comparison import Settings, run_one
-from diffcourse.comparison.report import floors, rows
+from diffcourse.comparison.report import Cell, floors, rows
 from diffcourse.errors import InputError
 from diffcourse.families import FAMILIES
 from diffcourse.presets import BUDGETS, COMPARED
@@ -120,12 +120,32 @@ def test_the_table_is_markdown() -> None:
     assert "3.00 ± 1.00" in lines[2] and "190,000 ± 0" in lines[2] and "0.700" in lines[4]
 
 
+def test_a_table_of_some_columns() -> None:
+    text = comparison.table(some_comparison(), ["recall", "steps"])
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    assert lines[0] == ["digits", "recall", "steps"] and lines[-1] == ["real images", "0.800", ""]
+    assert lines[2] == ["flow", "0.250 ± 0.000", "100 ± 0"]
+
+
+@pytest.mark.parametrize(
+    ("mean", "text"),
+    [(0.0, "0.000"), (0.0041, "0.0041"), (0.01, "0.010"), (0.4567, "0.457"), (2.345, "2.35"), (45.67, "45.7"), (9123.4, "9,123")],
+)
+def test_a_number_has_the_digits_that_it_needs(mean: float, text: str) -> None:
+    assert str(Cell(mean, None, (mean,))) == text
+
+
 def test_the_figure_has_a_panel_for_each_question() -> None:
     import matplotlib.pyplot as plt
 
     shown = comparison.figure(some_comparison())
+    shown.canvas.draw()
     assert [ax.get_title() for ax in shown.axes][:2] == ["bits per dimension", "Fréchet distance"]
     assert any(text.get_text() == "has none" for text in shown.axes[0].texts)
+    assert [text.get_text() for text in shown.legends[0].texts] == ["one seed", "mean of the seeds", "real images, held out"]
+    assert shown.axes[1].lines[-1].get_xdata()[0] == floors(some_comparison())["frechet"]
+    named = {text.get_text() for text in shown.axes[1].get_xticklabels()}
+    assert {"1", "2"} <= named and not any("$" in text for text in named)
     plt.close(shown)
 
 
