@@ -15,7 +15,35 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 def test_every_result_names_a_program_that_exists() -> None:
     for name in measured.names():
         program, script = measured.load(name)["command"].split()[:2]
-        assert program == "python" and (ROOT / script).exists()
+        assert (program == "python" and (ROOT / script).exists()) or (program, script) == ("diffcourse", "compare")
+
+
+def test_the_comparison_is_complete_and_on_equal_terms() -> None:
+    from diffcourse import weights
+    from diffcourse.families import FAMILIES
+
+    found = measured.load("digits-compare")
+    families, seeds = found["settings"]["families"], found["settings"]["seeds"]
+    assert set(families) == set(FAMILIES) and len(seeds) >= 3
+    assert [(run["family"], run["seed"]) for run in found["runs"]] == [(f, s) for f in families for s in seeds]
+    sizes, spent = ([run[key] for run in found["runs"]] for key in ("parameters", "training_flops"))
+    assert max(sizes) / min(sizes) < 1.05 and max(spent) / min(spent) < 1.01
+    for family in families:  # the weights that come along are those of the first seed
+        (run,) = (run for run in found["runs"] if (run["family"], run["seed"]) == (family, seeds[0]))
+        card = weights.card(f"digits-{family}")
+        assert card["metrics"]["samples"] == run["samples"] and card["seed"] == run["seed"] and card["steps"] == run["steps"]
+
+
+def test_all_toys_went_through_all_families() -> None:
+    from diffcourse.data import TOYS
+    from diffcourse.families import FAMILIES
+
+    found = measured.load("toys")["toys"]
+    assert list(found) == list(TOYS) and all(list(toy) == ["data", *FAMILIES] for toy in found.values())
+    for toy in found.values():
+        for family in FAMILIES:
+            # A bound of the logarithms leaves some of the mass out; all else sums to one.
+            assert (0.9 if family == "vae" else 0.99) < toy[family]["sum"] < 1.01
 
 
 def test_an_unknown_result_is_one_clear_line() -> None:

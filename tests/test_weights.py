@@ -35,7 +35,7 @@ CARD = {
 def test_cards_are_complete(name: str):
     card = weights.card(name)
     assert set(card) == CARD and card["name"] == name
-    assert card["command"].startswith("diffcourse train ") and card["steps"] > 0 and card["minutes"] > 0
+    assert card["command"].startswith(("diffcourse train ", "diffcourse compare ")) and card["steps"] > 0 and card["minutes"] > 0
     assert set(card["versions"]) == {"diffcourse", "torch", "python"} and card["hardware"]["processor"]
     assert set(card["metrics"]) == {"sampler", *asdict(SampleReport(*[0] * 10))}
     model = weights.load(name)
