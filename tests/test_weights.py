@@ -11,7 +11,7 @@ from diffcourse import evaluation, weights
 from diffcourse.data import load
 from diffcourse.errors import InputError
 from diffcourse.evaluation import SampleReport, evaluate
-from diffcourse.families import build, DDPMConfig
+from diffcourse.families import DDPM, DDPMConfig, build
 from diffcourse.training import TrainConfig, checkpoint, train
 
 CARD = {
