@@ -14,6 +14,7 @@ from diffcourse.algebra import (
     forward_process,
     gan,
     gaussians,
+    landscape,
     reverse_process,
     sampling,
     simplified_loss,
@@ -25,6 +26,7 @@ from diffcourse.algebra.claim import Claim, ClaimError, NearMiss, Refuted
 from diffcourse.algebra.latex import UnreadableError
 
 CHAPTERS: dict[str, ModuleType] = {
+    "01-landscape": landscape,
     "02-gaussians": gaussians,
     "03-autoregressive": autoregressive,
     "04-vae": vae,

@@ -7,7 +7,7 @@ every formula is read for one component: x_t is a real number, I is a symbol tha
 from dataclasses import dataclass
 from typing import Literal
 
-from sympy import Basic, Expr, Function, IndexedBase, Min, Symbol, oo, pi
+from sympy import Basic, Expr, Function, IndexedBase, Max, Min, Symbol, oo, pi
 
 Kind = Literal["indexed", "scalar", "function", "matrix"]
 
@@ -53,7 +53,7 @@ INDEXED: dict[str, Name] = {
     r"\mu": _indexed("mu", "mean of the Gaussian of this number", real=True),
     "B": _indexed("B", "term of step t of the variational bound", real=True),
     "m": _indexed("m", "the k-th data point, or the mean of the k-th component of the data", real=True),
-    "w": _indexed("w", "share of the k-th component of the data", positive=True),
+    "w": _indexed("w", "share of the k-th component of the data, or of picture k in a heap", positive=True),
     "r": _indexed("r", "probability that x_t came from the k-th component; with a step, noise over signal, 1/sqrt(SNR); how many pixels far n masked layers see", positive=True),
     r"\lambda": _indexed("lamda", "half the logarithm of the SNR", real=True),
     r"\tilde x": _indexed("xtilde", "where Euler's step ends", real=True),
@@ -87,7 +87,7 @@ SCALARS: dict[str, Name] = {
     "s": _scalar("s", "an earlier step, or a running index", integer=True, nonnegative=True),
     "T": _scalar("T", "number of steps", integer=True, positive=True),
     "I": _scalar("I", "the identity matrix", positive=True),
-    "a": _scalar("a", "any positive number", positive=True),
+    "a": _scalar("a", "any positive number; the share that a model gives to something", positive=True),
     "b": _scalar("b", "any positive number; scale of a logistic distribution", positive=True),
     "n": _scalar("n", "number of layers, of pixels or of samples", integer=True, positive=True),
     "u": _scalar("u", "a fraction: t/T, of the way; of the range between two variances; the score of a discriminator", real=True),
@@ -111,7 +111,7 @@ SCALARS: dict[str, Name] = {
     "z": _scalar("z", "any real number; in a sampler, standard Gaussian noise; in a VAE, the latent", real=True),
     r"\kappa": _scalar("kappa", "decay of a moving average: the share of the old that a step keeps", positive=True),
     r"\theta": _scalar("theta", "the weights of a network"),
-    "r": _scalar("r", "right end of the logistic curve's piece; a radius", real=True),
+    "r": _scalar("r", "right end of the logistic curve's piece; a radius; the share of the data that a model favours", real=True),
     "m": _scalar("m", "mean of Gaussian data", real=True),
     "c": _scalar("c", "standard deviation of Gaussian data, or of one component of the data; channels that go into a layer", positive=True),
     "k": _scalar("k", "number of a data point, of a component or of a grey level; side of a kernel", integer=True, positive=True),
@@ -153,6 +153,8 @@ FUNCTIONS: dict[str, Name] = {
     r"L_{\mathrm{simple}}": _function("L_simple", "the simplified loss"),
     "f": _function("f", "curve of the cosine schedule; a predictor, any function of x_t; a guess of x_0; the mean of a decoder; a flow, from data to noise, and its layers"),
     r"\min": Name("the smaller of two numbers", "function", Min),
+    r"\max": Name("the larger of two numbers", "function", Max),
+    r"P_{\mathrm{new}}": _function("P_new", "chance that the n-th picture is unlike all before it"),
     "H": _function("H", "entropy of a density"),
     r"\det": _function("det", "determinant of a matrix", real=True),
     r"\operatorname{tr}": _function("tr", "trace of a matrix", real=True),

@@ -14,6 +14,7 @@ from diffcourse.practice import (
     forward_process,
     gan,
     gaussians,
+    landscape,
     reverse_process,
     sampling,
     simplified_loss,
@@ -23,7 +24,7 @@ from diffcourse.practice import (
 )
 from diffcourse.practice.check import Exercise, Hints, Mistake, NotAttempted
 
-SHEETS = (gaussians, autoregressive, vae, gan, flows, forward_process, reverse_process, elbo, simplified_loss, unet, training, sampling, evaluation, errata)
+SHEETS = (landscape, gaussians, autoregressive, vae, gan, flows, forward_process, reverse_process, elbo, simplified_loss, unet, training, sampling, evaluation, errata)
 """The modules of the sheets, in the order of the book."""
 
 EXERCISES: dict[str, Exercise] = {exercise.name: exercise for sheet in SHEETS for exercise in sheet.EXERCISES}
