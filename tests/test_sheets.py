@@ -92,7 +92,7 @@ def recursive(*arguments: Any) -> Any:
 STUBS = [None, ...]
 STUBS_IN_CODE = [lambda *a: None, lambda *a: ..., raises(NotImplementedError())]
 
-SYMBOLS = sp.symbols("y beta r c kappa m x2 alpha_t n")
+SYMBOLS = sp.symbols("y beta r c kappa m x2 alpha_t n T_a")
 """One that an answer may contain, of each sheet that asks for expressions."""
 
 GARBAGE = [

@@ -7,6 +7,7 @@ from typing import Any
 
 from diffcourse.practice import (
     autoregressive,
+    comparison,
     elbo,
     errata,
     evaluation,
@@ -24,7 +25,7 @@ from diffcourse.practice import (
 )
 from diffcourse.practice.check import Exercise, Hints, Mistake, NotAttempted
 
-SHEETS = (landscape, gaussians, autoregressive, vae, gan, flows, forward_process, reverse_process, elbo, simplified_loss, unet, training, sampling, evaluation, errata)
+SHEETS = (landscape, gaussians, autoregressive, vae, gan, flows, forward_process, reverse_process, elbo, simplified_loss, unet, training, sampling, evaluation, comparison, errata)
 """The modules of the sheets, in the order of the book."""
 
 EXERCISES: dict[str, Exercise] = {exercise.name: exercise for sheet in SHEETS for exercise in sheet.EXERCISES}
