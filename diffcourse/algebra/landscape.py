@@ -189,5 +189,6 @@ IN_TEXT: dict[str, Literal["true", "setting"]] = {
     r"p = 1/8": "setting",
     r"p(k)/w_k": "setting",
     r"r/a": "setting",
+    r"w_k = 0": "setting",
 }
 """See `forward_process.IN_TEXT`."""
