@@ -20,10 +20,11 @@ def by_statistics(a: Tensor, b: Tensor) -> float:
 
 
 def run(family: str, seed: int, *, steps: int = 10, flops: float = 2e10, n: int = 40) -> dict:
-    return {"family": family, "seed": seed, "steps": steps, "training_flops": flops, "samples": {family: {"n_floor": n}}}
+    ways = {family: {"n_floor": n}}
+    return {"family": family, "seed": seed, "steps": steps, "training_flops": flops, "samples": ways}
 
 
-def results(*, families: tuple[str, ...] = ("vae", "gan"), seeds: tuple[int, ...] = (0, 1), **options: Any) -> list[dict]:
+def results(*, families: tuple = ("vae", "gan"), seeds: tuple = (0, 1), **options: Any) -> list[dict]:
     return [run(family, seed, **options) for family in families for seed in seeds]
 
 

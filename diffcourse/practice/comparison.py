@@ -87,7 +87,7 @@ def paired(function: Any) -> str:
 
 
 def _number(got: Any) -> float:
-    if isinstance(got, bool) or not isinstance(got, (int, float, Tensor)) or isinstance(got, Tensor) and got.numel() != 1:
+    if isinstance(got, bool) or not isinstance(got, (int, float, Tensor)) or torch.as_tensor(got).numel() != 1:
         raise Mistake("return one number")
     if not math.isfinite(value := float(got)):
         raise Mistake("your number is infinite or NaN")
@@ -185,7 +185,7 @@ EXERCISES: tuple[Exercise, ...] = (
         own_comparison,
         (
             "A `comparison.Settings` says what all runs share; `run_one` wants it, a family, a seed and the folder.",
-            "What should be equal is said by `equal`, and how much of it by `budget`: 2e10 operations take a second or two.",
+            "What should be equal is said by `equal`, how much of it by `budget`: 2e10 operations take a second or two.",
             "Two loops, over families and over seeds. Take families that draw fast, and few images.",
         ),
     ),
