@@ -100,9 +100,9 @@ PANELS: dict[str, tuple[str, str]] = {
 
 
 def figure(comparison: dict) -> Figure:
-    """Six panels in two columns, a row for each way to draw from each family, a dot for each seed and a bar at their mean.
+    """Six panels in two columns, a row for each way to draw from each family, a dot for each seed, a bar at their mean.
 
-    What held-out real images reach is a dashed line. The figure is no wider than a page, so that it is legible on a phone.
+    What held-out real images reach is a dashed line. The figure is no wider than a page, to be legible on a phone.
     """
     import matplotlib.pyplot as plt
 
