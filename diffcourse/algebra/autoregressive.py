@@ -547,11 +547,11 @@ GATE = (
 def sampling_cost(statement: Statement) -> None:
     require(len(statement) == 2 and all(relation.ops == ("=",) for relation in statement), "two counts, please")
     naive, cached = statement
-    require((naive.lhs, cached.lhs) == (function(r"M_{\mathrm{naive}}")(n), function(r"M_{\mathrm{cached}}")(n)), "not M_naive(n) and M_cached(n)")
-    for size, kernel, channels, out in ((4, 3, 2, 5), (9, 1, 3, 4), (6, 5, 1, 2)):
-        at_a_pixel = sum(1 for _ in itertools.product(range(out), range(channels), range(kernel), range(kernel)))
+    require((naive.lhs, cached.lhs) == (function(r"M_{\mathrm{naive}}")(d), function(r"M_{\mathrm{cached}}")(d)), "not M_naive(d) and M_cached(d)")
+    for size, kernel, channels in ((4, 3, 2), (9, 1, 3), (6, 5, 1)):
+        at_a_pixel = sum(1 for _ in itertools.product(range(channels), range(channels), range(kernel), range(kernel)))
         everywhere = sum(at_a_pixel for _drawn in range(size) for _pixel in range(size))
-        numbers = {n: size, k: kernel, c: channels, d: out}
+        numbers = {d: size, k: kernel, c: channels}
         require_equal(naive.rhs.subs(numbers), everywhere, "the formula and a loop over all pixels inside a loop over those drawn")
         require_equal(cached.rhs.subs(numbers), size * at_a_pixel, "the formula and one loop over the pixels")
 
@@ -559,13 +559,13 @@ def sampling_cost(statement: Statement) -> None:
 SAMPLING = (
     Claim(
         "eq-sampling-cost",
-        r"M_{\mathrm{naive}}(n) = n^2 k^2 c d, \qquad M_{\mathrm{cached}}(n) = n k^2 c d",
+        r"M_{\mathrm{naive}}(d) = d^2 k^2 c^2, \qquad M_{\mathrm{cached}}(d) = d k^2 c^2",
         "loops over channels, places and pixels, with and without another around them",
         sampling_cost,
         (
-            NearMiss(r"M_{\mathrm{naive}}(n) = n^2 k^2 c d, \qquad M_{\mathrm{cached}}(n) = k^2 c d", "one pixel only"),
-            NearMiss(r"M_{\mathrm{naive}}(n) = n k^2 c d, \qquad M_{\mathrm{cached}}(n) = n k^2 c d", "the network run once: that is training"),
-            NearMiss(r"M_{\mathrm{naive}}(n) = n^2 k^2 c, \qquad M_{\mathrm{cached}}(n) = n k^2 c", "one channel out"),
+            NearMiss(r"M_{\mathrm{naive}}(d) = d^2 k^2 c^2, \qquad M_{\mathrm{cached}}(d) = k^2 c^2", "one pixel only"),
+            NearMiss(r"M_{\mathrm{naive}}(d) = d k^2 c^2, \qquad M_{\mathrm{cached}}(d) = d k^2 c^2", "the network run once: that is training"),
+            NearMiss(r"M_{\mathrm{naive}}(d) = d^2 k^2 c, \qquad M_{\mathrm{cached}}(d) = d k^2 c", "one channel out"),
         ),
     ),
     Claim(

@@ -744,6 +744,7 @@ IN_TEXT: dict[str, Literal["true", "setting"]] = {
     r"\sigma = 1": "setting",
     r"a^2 + \sigma^2 = c^2": "setting",
     r"a^2/\sigma^2": "setting",
+    r"d(d+2)(d+4)": "setting",
     r"p(z) = \mathcal{N}(z; 0, 1)": "setting",
     r"p_\theta(x \mid z) = \mathcal{N}(x; a z + m, \sigma^2)": "setting",
     r"p_\theta(x, z) = p_\theta(z \mid x)\, p_\theta(x)": "setting",
