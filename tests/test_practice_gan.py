@@ -116,6 +116,7 @@ WRONG = [
     ("slope-fine", lambda judge, x, gamma: gamma / 2 * slope(judge, x, probability=True).square().sum(1), "of the probability"),
     ("slope-fine", lambda judge, x, gamma: r1(judge, x, gamma).sum(), "this is their sum"),
     ("slope-fine", lambda judge, x, gamma: r1(judge, x, gamma).mean(), "this is their mean"),
+    ("slope-fine", lambda judge, x, gamma: gamma / 2 * (slope(judge, x) / len(x)).square().sum(1), "differentiate the sum"),
     ("slope-fine", lambda judge, x, gamma: r1(judge, x, 1.0), "γ takes no part"),
     ("slope-fine", lambda judge, x, gamma: gamma / 2 * slope(judge, x, keep=False).square().sum(1), "carry no gradient"),
     ("own-loss", step(both, both), "slope of the sum"),

@@ -689,6 +689,7 @@ IN_TEXT: dict[str, Literal["true", "setting"]] = {
     r"1 - y": "setting",
     r"V = -\log 4": "setting",
     r"\gamma < 2": "setting",
+    r"g(u) = 1/(1 + \exp(-u))": "setting",
     r"\gamma = 0": "setting",
     r"\log 2": "setting",
     r"\log D(x)": "setting",

@@ -141,6 +141,7 @@ def slope_fine(function: Any) -> str:
             "this is the slope of the probability D; the fine is for the slope of the score": gamma / 2 * slope_of_D.square().sum(1),
             "give one penalty for each image; this is their sum": truth.sum(),
             "give one penalty for each image; this is their mean": truth.mean(),
+            "this is of the gradient of the mean score, a batch of images too small: differentiate the sum": truth / len(images) ** 2,
             "γ takes no part": square / 2,
         }
         compare(got, truth, f"for gamma = {gamma:g}", suspects, rtol=1e-9, atol=1e-12)
