@@ -106,6 +106,7 @@ WRONG = [
     ("uniform-flow", x**2 * (1 - x) ** 2, "divided by the slope"),
     ("uniform-flow", 1 / (x * (1 - x)), "slope alone"),
     ("uniform-flow", x, "chance to stay below"),
+    ("uniform-flow", sp.exp(-x) / (1 + sp.exp(-x)) ** 2, "not at x"),
     ("uniform-flow", 2, "your answer is off by"),
     ("coupling", coupled(lambda a, b, s, t: torch.cat([a, s * b + t], 1)), "take its exponential"),
     ("coupling", coupled(lambda a, b, s, t: torch.cat([a, s.exp() * (b + t)], 1)), "stretched as well"),
@@ -143,6 +144,7 @@ WRONG = [
     ("flow-scale", -5.9, "probability of a cell"),
     ("flow-scale", -12.9, "no code is that short"),
     ("flow-scale", 5.9, "larger than one"),
+    ("flow-scale", 1.06, "the other model"),
     ("flow-scale", 1.5, "too large"),
     ("flow-scale", "seven", "give one number"),
 ]

@@ -70,10 +70,12 @@ def uniform_flow_reference() -> Reference:
     slope = sp.simplify(sp.diff(curve, X))
     told = {Slope(f(x)): slope, p(f(x)): noise}
     truth = sp.simplify(relation.rhs.subs(told, simultaneous=True).subs(sp.Abs(slope), slope))
+    told_at_x = sp.exp(-X) / (1 + sp.exp(-X)) ** 2
     suspects = {
         "the slope is missing: this is the density of the noise at f(x)": noise,
         "divided by the slope, where it must be multiplied: f goes from data to noise": sp.simplify(noise / slope),
         "this is the slope alone, without the density of the noise": slope,
+        "the noise is to be asked at f(x), not at x; and the slope is missing": told_at_x,
         "this is the chance to stay below x; the density is its slope": X,
     }
     return truth, suspects
@@ -217,6 +219,7 @@ def flow_scale(guess: Any) -> str:
         "a density has no bits of its own: what is the probability of a cell?": reported,
         "no code is that short: look at the sign of the cells": reported - 7,
         "the minus has nothing to do with it: a density may be larger than one": -reported,
+        "these are the bits of the other model": 1.06,
     }
     for sentence, wrong in suspects.items():
         if abs(value - wrong) < 0.005:
