@@ -62,6 +62,14 @@ def test_every_code_cell_was_executed(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES_WITH_CODE)
+def test_no_cell_shows_the_name_of_an_object(page: str) -> None:
+    """A cell of a figure whose last line returns something shows that as well: end it with a semicolon."""
+    outputs = [output for cell in code_cells(ROOT / "_build" / "jupyter_execute" / f"{page}.ipynb") for output in cell.outputs]
+    shown = [output.data.get("text/plain", "") for output in outputs if output.output_type == "execute_result"]
+    assert not [text for text in shown if re.match(r"\[?(Text|<matplotlib|<Axes|Line2D)", text)]
+
+
+@pytest.mark.parametrize("page", PAGES_WITH_CODE)
 def test_colab_opens_the_notebook_of_the_page(page: str) -> None:
     (path,) = set(re.findall(r'href="https://colab\.research\.google\.com/github/[^/]+/[^/]+/blob/main/([^"]+)"', written(page)))
     assert path == page.replace("solutions/", "exercises/") + ".ipynb"
