@@ -60,16 +60,18 @@ def saturation() -> Pairs:
 
 
 def arc() -> Pairs:
-    """Two latents at right angles and of the same length, as independent ones nearly are in many dimensions."""
-    first, second = numbers([0.6, 1.2, -0.4]), numbers([1.2, -0.4, 0.6])
-    second = second - first * (first @ second) / (first @ first)
-    second = second * first.norm() / second.norm()
+    """Two latents of the same length: on the way z_2 stands for what is at right angles to the first, in their plane."""
+    first, across = numbers([0.6, 1.2, -0.4]), numbers([1.2, -0.4, 0.6])
+    across = across - first * (first @ across) / (first @ first)
+    across = across * first.norm() / across.norm()
     way_of = CLAIMS["eq-gan-arc"].statement()[0].lhs
-    for share in (0.0, 0.3, 0.9):
-        way = gan.slerp(first, second, share)
-        for n in range(3):
-            formula = way_of.subs({zs[1]: first[n].item(), zs[2]: second[n].item(), phi: share * math.pi / 2})
-            yield float(formula), way[n]
+    for angle in (0.8, math.pi / 2, 2.3):  # independent latents are nearly at right angles in many dimensions
+        second = math.cos(angle) * first + math.sin(angle) * across
+        for share in (0.0, 0.3, 0.9):
+            way = gan.slerp(first, second, share)
+            for n in range(3):
+                formula = way_of.subs({zs[1]: first[n].item(), zs[2]: across[n].item(), phi: share * angle})
+                yield float(formula), way[n]
 
 
 TIES: Ties = {
