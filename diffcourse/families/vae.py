@@ -30,7 +30,7 @@ from diffcourse.nets.unet import zero
 
 
 class ResBlock(nn.Module):
-    """x + conv(SiLU(norm(conv(SiLU(norm(x)))))): the U-Net's residual block without a time to be told."""
+    """The U-Net's residual block without a time to be told: x plus norm, SiLU and convolution, twice over."""
 
     def __init__(self, channels: int, groups: int, dropout: float) -> None:
         super().__init__()
