@@ -1,10 +1,12 @@
 """The comparison of all families: equally large models, runs that can be interrupted, a table that is right."""
 
 import json
+import multiprocessing
 import os
 import signal
 import statistics
 import threading
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -189,3 +191,24 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, capsys: pytest
     assert cli.main(["compare", "--data", "digits", "--out", str(tmp_path)]) == 2
     assert "exists already and holds no comparison" in capsys.readouterr().err
     assert os.listdir(tmp_path) == ["letter.txt"]
+
+
+def _grow() -> tuple[float, float]:
+    """What a fresh process has held at most, before and after it takes 200 MB more."""
+    import torch
+
+    from diffcourse.training.memory import peak_memory
+
+    before = peak_memory(torch.device("cpu"))
+    torch.ones(50_000_000)
+    return before, peak_memory(torch.device("cpu"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory can be asked on Linux only")
+def test_memory_is_that_of_the_run_and_not_of_what_started_it() -> None:
+    """A parent that has held more than the run will would hide all of it."""
+    held = bytearray(1_500_000_000)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        before, after = pool.submit(_grow).result()
+    del held
+    assert before < 1_000 and 190 < after - before < 260

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -20,12 +19,12 @@ from diffcourse.data import ImageData
 from diffcourse.errors import InputError
 from diffcourse.training.flops import matrix_rate
 from diffcourse.training.loop import DTYPES
+from diffcourse.training.memory import peak_memory
 
 OURS = "diffcourse"
 SAMPLING_STEPS = 4
 """Network calls in one timing of the sampler."""
 Say = Callable[[str], object]
-STATUS = Path("/proc/self/status")
 
 
 def ways_to_run(setting: Setting) -> list[Setting]:
@@ -208,7 +207,7 @@ def _peak_memory(name: str, c: Candidate) -> float | None:
         torch.cuda.reset_peak_memory_stats()
         c.train_step()
         return round((torch.cuda.max_memory_allocated() - before + sum(own.values())) / 1e6, 1)
-    if not STATUS.exists() or c.setting.compile:
+    if peak_memory(c.setting.device) is None or c.setting.compile:
         return None
     few = replace(c.setting.data, images=c.images[: c.setting.batch].clone(), labels=c.setting.data.labels[: c.setting.batch].clone())
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -224,14 +223,8 @@ def _grown(name: str, setting: Setting, threads: int) -> float:
     """MB that this process grows by at its largest when it builds a candidate and trains two steps."""
     torch.set_num_threads(threads)
     CANDIDATES[name](setting)  # imports what it needs
-    before = _largest()
+    before = peak_memory(setting.device)
     c = CANDIDATES[name](setting)
     c.train_step()
     c.train_step()
-    return round(_largest() - before, 1)
-
-
-def _largest() -> float:
-    """The most MB that this process has held in memory, as Linux tells."""
-    kilobytes = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM")).split()[1]
-    return int(kilobytes) * 1024 / 1e6
+    return round(peak_memory(setting.device) - before, 1)

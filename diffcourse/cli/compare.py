@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -52,21 +53,15 @@ def run(options: argparse.Namespace, started: float, arguments: Sequence[str]) -
     from diffcourse.training.checkpoint import write_file
 
     device = choose_device(options.device)
-    if options.data not in BUDGETS:
-        raise InputError(f"there is no comparison on {options.data!r}; choose one of {', '.join(BUDGETS)}")
     if options.processes is not None and options.processes < 1:
         raise InputError(f"processes = {options.processes}: give at least 1")
-    if any(seed < 0 for seed in options.seeds):
-        raise InputError(f"seed = {min(options.seeds)}: it must not be negative")
-    usual = BUDGETS[options.data]
-    if options.equal not in usual:
-        raise InputError(f"equal {options.equal!r} is unknown; choose one of {', '.join(usual)}")
+    usual = BUDGETS.get(options.data, {}).get(options.equal, math.nan)  # `Settings` refuses what has no budget
     settings = comparison.Settings(
         data=options.data,
         families=tuple(dict.fromkeys(options.families)),
         seeds=tuple(dict.fromkeys(options.seeds)),
         equal=options.equal,
-        budget=usual[options.equal] if options.budget is None else options.budget,
+        budget=usual if options.budget is None else options.budget,
         n=(450 if options.data == "digits" else 1000) if options.n is None else options.n,
         n_bits=options.n_bits,
         root=options.root,

@@ -9,8 +9,15 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 
-from diffcourse.cli.options import add_data, add_fields, changed, choose_device, chosen_configurations, how_many_processes
-from diffcourse.cli.options import limit_threads
+from diffcourse.cli.options import (
+    add_data,
+    add_fields,
+    changed,
+    choose_device,
+    chosen_configurations,
+    how_many_processes,
+    limit_threads,
+)
 from diffcourse.config import CONFIGS, TrainConfig
 from diffcourse.errors import InputError
 

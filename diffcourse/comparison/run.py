@@ -10,7 +10,6 @@ import json
 import math
 import multiprocessing
 import os
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -32,6 +31,7 @@ from diffcourse.training import train
 from diffcourse.training.checkpoint import write_file
 from diffcourse.training.flops import training_flops
 from diffcourse.training.loop import hardware, versions
+from diffcourse.training.memory import peak_memory
 
 Equal = Literal["steps", "flops", "seconds"]
 """What every family gets equally much of: training steps, floating-point operations in training, or seconds of training."""
@@ -73,8 +73,7 @@ class Settings:
             raise InputError(f"equal {self.equal!r} is unknown; choose one of {', '.join(get_args(Equal))}")
         if not (self.budget > 0 and math.isfinite(self.budget)):
             raise InputError(f"budget = {self.budget:g}: give a number above 0")
-        if self.precision is not None:
-            TrainConfig(steps=1, precision=self.precision)  # refuses what it does not know
+        TrainConfig(steps=1, precision=self.precision or "fp32", seed=min(self.seeds))  # refuses what no training takes
         for name in ("n", "n_bits"):
             if getattr(self, name) < 4:
                 raise InputError(f"{name.replace('_', '-')} = {getattr(self, name)}: give at least 4")
@@ -149,7 +148,7 @@ def run_one(settings: Settings, family: str, seed: int, out: str | Path, device:
     parameters = sum(p.numel() for p in model.parameters())
     operations = training_flops(model, where) * config.batch
     config = replace(config, seed=seed, precision=settings.precision or config.precision, **_budget(settings, operations))
-    before = _memory(where)
+    before = peak_memory(where)
     trained = train(
         model,
         training_set,
@@ -162,7 +161,7 @@ def run_one(settings: Settings, family: str, seed: int, out: str | Path, device:
     )
     if trained.stopped_by is not None:
         return None
-    memory = _memory(where) - before
+    held = peak_memory(where)
     result = {
         "family": family,
         "seed": seed,
@@ -171,7 +170,7 @@ def run_one(settings: Settings, family: str, seed: int, out: str | Path, device:
         "batch": config.batch,
         "training_seconds": round(trained.seconds, 1),
         "training_flops": float(f"{operations * trained.step:.4g}"),
-        "training_memory_mb": None if math.isnan(memory) else round(memory, 1),
+        "training_memory_mb": None if before is None else round(held - before, 1),
         **measure(trained.model, settings, seed, training_set, held_out),
         "hardware": hardware(where),
     }
@@ -255,15 +254,3 @@ def _begin(settings: Settings, out: Path) -> None:
 def _plain(settings: Settings) -> dict:
     """As JSON gives it back, without what does not change the result."""
     return {key: value for key, value in json.loads(json.dumps(asdict(settings))).items() if key != "root"}
-
-
-def _memory(device: torch.device) -> float:
-    """The most MB held so far: by this process, or on a GPU by PyTorch; NaN where that cannot be asked."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    try:
-        import resource
-    except ImportError:  # Windows
-        return math.nan
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return largest / 1e6 if sys.platform == "darwin" else largest * 1024 / 1e6
