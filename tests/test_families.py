@@ -5,7 +5,7 @@ import torch
 
 from diffcourse.errors import InputError
 from diffcourse.families import FAMILIES, build
-from diffcourse.families.base import from_levels, level_value, scale, to_levels, unscale
+from diffcourse.families.base import from_levels, level_value, nearest_level, scale, to_levels, unscale
 
 
 @pytest.mark.parametrize("levels", range(2, 257))
@@ -13,6 +13,16 @@ def test_levels_and_images_are_each_others_inverse(levels: int) -> None:
     k = torch.arange(levels)
     assert torch.equal(to_levels(from_levels(k, levels), levels), k)
     assert torch.equal(unscale(level_value(k, levels)), from_levels(k, levels))
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+def test_the_nearest_level_is_the_inverse_of_its_value(levels: int) -> None:
+    k = torch.arange(levels)
+    assert torch.equal(nearest_level(level_value(k, levels), levels), k)
+    off = 0.9 / (levels - 1)  # a level reaches half way to the next
+    for shift in (-off, off):
+        assert torch.equal(nearest_level(level_value(k, levels, torch.float64) + shift, levels), k)
+    assert nearest_level(torch.tensor([-3.0, 3.0]), levels).tolist() == [0, levels - 1]
 
 
 def test_256_levels_are_the_bytes_themselves() -> None:

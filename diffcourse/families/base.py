@@ -47,9 +47,19 @@ def from_levels(k: Tensor, levels: int) -> Tensor:
     return unscale(level_value(k, levels))
 
 
-def level_value(k: Tensor, levels: int) -> Tensor:
-    """Numbers 0..levels - 1 of grey levels -> float32 in [-1, 1], evenly spaced. `unscale` of it is `from_levels(k, levels)`."""
-    return 2 * k.float() / (levels - 1) - 1
+def level_value(k: Tensor, levels: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Numbers 0..levels - 1 of grey levels -> values in [-1, 1], evenly spaced. `unscale` of it is `from_levels(k, levels)`."""
+    return 2 * k.to(dtype) / (levels - 1) - 1
+
+
+def nearest_level(x: Tensor, levels: int) -> Tensor:
+    """Values -> int64 numbers of the nearest grey levels; the inverse of `level_value`, and clipped outside [-1, 1]."""
+    return ((x + 1) * ((levels - 1) / 2)).round().clamp(0, levels - 1).long()
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """What a network says in half precision, in float32: logarithms, exponentials and sums over many values need the digits."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class Losses(NamedTuple):

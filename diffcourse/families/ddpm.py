@@ -13,6 +13,7 @@ from diffcourse.diffusion.process import Prediction, eps_from_v, predict_eps, st
 from diffcourse.diffusion.sample import SAMPLERS, Denoiser, Watch, even_in_log_snr, subsequence
 from diffcourse.diffusion.schedule import SCHEDULES
 from diffcourse.errors import InputError
+from diffcourse.families import checks
 from diffcourse.families.base import GenerativeModel, Losses, Progress, level_value, scale, to_levels
 from diffcourse.nets import UNet
 
@@ -147,8 +148,7 @@ class DDPM(GenerativeModel):
         Raises:
             InputError: for n < 1, an unknown sampler, steps outside 1..T, or labels that the model does not know.
         """
-        if n < 1:
-            raise InputError(f"n = {n}: ask for at least one image")
+        checks.at_least_one(n)
         steps = self.steps_of(sampler, steps)
         walk, _, log_snr = SAMPLERS[sampler]
         even = even_in_log_snr(self.schedule, steps) if log_snr else subsequence(self.schedule.T, steps)
@@ -250,21 +250,10 @@ def in_double(predict: Denoiser, dtype: torch.dtype) -> Denoiser:
 
 
 def _check(config: DDPMConfig) -> None:
-    for name, known in (
-        ("schedule", tuple(SCHEDULES)),
-        ("target", get_args(Target)),
-        ("weighting", get_args(Weighting)),
-    ):
-        if getattr(config, name) not in known:
-            raise InputError(f"unknown {name} {getattr(config, name)!r}; choose one of {', '.join(known)}")
+    checks.known(config, "schedule", SCHEDULES)
+    checks.known(config, "target", get_args(Target))
+    checks.known(config, "weighting", get_args(Weighting))
     if config.learned_variance and (config.target, config.weighting) != ("eps", "simple"):
         raise InputError("a learned variance goes with target eps and weighting simple")
-    for name in ("dropout", "label_dropout"):
-        if not 0 <= getattr(config, name) < 1:
-            raise InputError(f"{name} = {getattr(config, name):g}: give a share from 0 to below 1")
-    step = config.patch * 2 ** (len(config.multipliers) - 1)
-    if config.height % step or config.width % step:
-        raise InputError(
-            f"images of {config.height}x{config.width} pixels do not divide by {step}, which {len(config.multipliers) - 1} "
-            f"halvings of patches of {config.patch} ask for; pad them or use fewer multipliers"
-        )
+    checks.below_one(config, "dropout", "label_dropout")
+    checks.can_be_halved(config, len(config.multipliers) - 1, config.patch)

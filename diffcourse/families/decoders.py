@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from diffcourse.families.base import level_value
+from diffcourse.families.base import level_value, nearest_level
 
 
 def discretised_logistic_log_prob(k: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
@@ -30,7 +30,7 @@ def discretised_logistic_log_prob(k: Tensor, mean: Tensor, log_scale: Tensor, le
         mean: in the units of `level_value`.
         log_scale: the logarithm of the scale; from -20 to 20 all is well in float32.
     """
-    value = 2 * k.to(mean.dtype) / (levels - 1) - 1  # `level_value`, in the precision of the rest
+    value = level_value(k, levels, mean.dtype)
     half = 1 / (levels - 1)
     a, b = ((value + shift - mean) * (-log_scale).exp() for shift in (-half, half))
     width = (math.log(2 * half) - log_scale).exp()  # b - a, without the rounding of that difference
@@ -43,7 +43,7 @@ def sample_discretised_logistic(mean: Tensor, log_scale: Tensor, levels: int, ge
     """One level, int64, for each mean and scale: a draw from the logistic, rounded to the nearest level and clipped."""
     u = torch.rand(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
     x = mean + log_scale.exp() * torch.logit(u, eps=1e-7)  # u may be 0
-    return ((x + 1) * ((levels - 1) / 2)).round().clamp(0, levels - 1).long()
+    return nearest_level(x, levels)
 
 
 def logistic_mixture_log_prob(k: Tensor, logits: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
@@ -102,7 +102,7 @@ def sample_logistic_mixture(
         coefficients = of_chosen(coefficients)
     k = torch.zeros(mean.shape, dtype=torch.int64, device=mean.device)
     for colour in range(mean.shape[-1]):
-        value = level_value(k, levels).to(mean.dtype)
+        value = level_value(k, levels, mean.dtype)
         here = mean if coefficients is None else colour_mean(mean, coefficients, value)
         k[..., colour] = sample_discretised_logistic(here[..., colour], log_scale[..., colour], levels, generator)
     return k

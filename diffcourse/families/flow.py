@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from diffcourse.config import FlowConfig
 from diffcourse.diffusion.process import standard_normal_like
 from diffcourse.errors import InputError
+from diffcourse.families import checks
 from diffcourse.families.base import GenerativeModel, Losses, Progress, level_value, to_levels
 
 Mask = Literal["checkerboard", "channel"]
@@ -427,8 +428,7 @@ class Flow(GenerativeModel):
         Raises:
             InputError: for n < 1, or a temperature that is negative or not finite.
         """
-        if n < 1:
-            raise InputError(f"n = {n}: ask for at least one image")
+        checks.at_least_one(n)
         if not 0 <= temperature < math.inf:
             raise InputError(f"temperature = {temperature:g}: give a number from 0, usually 0.5 to 1")
         like = next(self.parameters())
@@ -470,13 +470,11 @@ class Flow(GenerativeModel):
 
 
 def _check(config: FlowConfig) -> None:
-    if config.kind not in get_args(Kind):
-        raise InputError(f"unknown kind {config.kind!r}; choose one of {', '.join(get_args(Kind))}")
-    for name, least in (("levels", 2), ("scales", 0), ("couplings", 1), ("hidden", 1), ("depth", 0)):
-        if getattr(config, name) < least:
-            raise InputError(f"{name} = {getattr(config, name)}: give at least {least}")
-    if not 0 <= config.dropout < 1:
-        raise InputError(f"dropout = {config.dropout:g}: give a share from 0 to below 1")
+    checks.known(config, "kind", get_args(Kind))
+    checks.at_least(config, 2, "levels")
+    checks.at_least(config, 1, "couplings", "hidden")
+    checks.at_least(config, 0, "scales", "depth")
+    checks.below_one(config, "dropout")
     if not 0 <= config.margin < 0.5:
         raise InputError(f"margin = {config.margin:g}: give a number from 0 to below 0.5, 0 for no logit")
     if config.kind == "nice" and config.scales:

@@ -26,7 +26,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from diffcourse.config import GANConfig
 from diffcourse.diffusion.process import standard_normal_like
 from diffcourse.errors import InputError
-from diffcourse.families.base import GenerativeModel, Losses, Progress, level_value, scale
+from diffcourse.families import checks
+from diffcourse.families.base import GenerativeModel, Losses, Progress, level_value, nearest_level, scale
 
 LOSSES = ("non-saturating", "original")
 """What the generator minimises, see `generator_loss`."""
@@ -242,8 +243,7 @@ class GAN(GenerativeModel):
         Raises:
             InputError: for n < 1, or latents of another shape.
         """
-        if n < 1:
-            raise InputError(f"n = {n}: ask for at least one image")
+        checks.at_least_one(n)
         like = next(self.parameters())
         if latents is None:
             latents = standard_normal_like(like.new_empty(n, self.config.latent), generator)
@@ -252,30 +252,18 @@ class GAN(GenerativeModel):
         images = self.generator(latents.to(like)).to(like.dtype)
         if progress is not None:
             progress(1, 1)
-        levels = self.config.levels
-        return level_value(((images + 1) / 2 * (levels - 1)).round(), levels)
+        return level_value(nearest_level(images, self.config.levels), self.config.levels)
 
 
 def _check(config: GANConfig) -> None:
-    for name, known in (("loss", LOSSES), ("remedy", REMEDIES)):
-        if getattr(config, name) not in known:
-            raise InputError(f"unknown {name} {getattr(config, name)!r}; choose one of {', '.join(known)}")
-    for name in ("channels", "height", "width", "latent", "base_width", "groups"):
-        if getattr(config, name) < 1:
-            raise InputError(f"{name} = {getattr(config, name)}: give at least 1")
-    if config.levels < 2:
-        raise InputError(f"levels = {config.levels}: give at least 2")
+    checks.known(config, "loss", LOSSES)
+    checks.known(config, "remedy", REMEDIES)
+    checks.at_least(config, 1, "channels", "height", "width", "latent", "base_width", "groups")
+    checks.at_least(config, 2, "levels")
     for name in ("multipliers", "hidden"):
         if min(getattr(config, name), default=1) < 1:
             raise InputError(f"{name} = {list(getattr(config, name))}: give numbers of at least 1")
     if not config.gamma > 0:
         raise InputError(f"gamma = {config.gamma:g}: give a number above 0, or take another remedy")
-    for channels in {config.base_width * m for m in config.multipliers}:
-        if channels % config.groups:
-            raise InputError(f"a level of {channels} channels does not divide into groups = {config.groups}")
-    step = 2 ** len(config.multipliers)
-    if config.height % step or config.width % step:
-        raise InputError(
-            f"images of {config.height}x{config.width} pixels do not divide by {step}, which {len(config.multipliers)} "
-            "halvings ask for; pad them or use fewer multipliers"
-        )
+    checks.groups_divide(config)
+    checks.can_be_halved(config, len(config.multipliers))

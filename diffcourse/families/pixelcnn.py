@@ -25,7 +25,8 @@ from torch import Tensor, nn
 
 from diffcourse.config import PixelCNNConfig
 from diffcourse.errors import InputError
-from diffcourse.families.base import GenerativeModel, Losses, Progress, level_value, to_levels
+from diffcourse.families import checks
+from diffcourse.families.base import GenerativeModel, Losses, Progress, at_least_float32, level_value, to_levels
 from diffcourse.families.decoders import colour_mean, logistic_mixture_log_prob, sample_logistic_mixture
 
 Mask = Literal["A", "B"]
@@ -331,8 +332,8 @@ class PixelCNN(GenerativeModel):
             raise InputError(f"images of {list(images.shape[1:])} values: this model is of images {list(self.image_shape)}")
         levels = self.config.levels
         k = to_levels(images, levels)
-        x = level_value(k, levels).to(next(self.parameters()).dtype)
-        out = _at_least_float32(self.net(x))
+        x = level_value(k, levels, next(self.parameters()).dtype)
+        out = at_least_float32(self.net(x))
         if self.config.output == "softmax":
             return -F.cross_entropy(out.unflatten(1, (levels, -1)), k, reduction="none")
         logits, mean, log_scale, coefficients = self._mixture(out.movedim(1, -1))
@@ -394,8 +395,7 @@ class PixelCNN(GenerativeModel):
             InputError: for n < 1, a temperature not above 0, or a top that does not fit.
         """
         (c, height, width), levels = self.image_shape, self.config.levels
-        if n < 1:
-            raise InputError(f"n = {n}: ask for at least one image")
+        checks.at_least_one(n)
         if not (temperature > 0 and math.isfinite(temperature)):
             raise InputError(f"temperature = {temperature:g}: give a number above 0")
         x = next(self.parameters()).new_zeros(n, c, height, width)
@@ -413,8 +413,8 @@ class PixelCNN(GenerativeModel):
             for column in range(width) if row >= given else ():
                 for colour in colours:
                     out = memory.pixel(x, column) if cached else self.net(x)[:, :, row, column]
-                    k = self._draw(_at_least_float32(out), colour, temperature, generator)
-                    x[:, colour, row, column] = level_value(k, levels).to(x.dtype)
+                    k = self._draw(at_least_float32(out), colour, temperature, generator)
+                    x[:, colour, row, column] = level_value(k, levels, x.dtype)
             if progress is not None:
                 progress(row + 1, height)
         return x
@@ -429,20 +429,11 @@ class PixelCNN(GenerativeModel):
         return sample_logistic_mixture(logits, mean, log_scale, self.config.levels, generator, coefficients)
 
 
-def _at_least_float32(x: Tensor) -> Tensor:
-    """Half precision is enough for the network, not for a sum of logarithms."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
 def _check(config: PixelCNNConfig) -> None:
-    if config.output not in get_args(Output):
-        raise InputError(f"unknown output {config.output!r}; choose one of {', '.join(get_args(Output))}")
-    for name in ("channels", "height", "width", "levels", "mixtures", "features", "layers", "head"):
-        least = 2 if name == "levels" else 1
-        if getattr(config, name) < least:
-            raise InputError(f"{name} = {getattr(config, name)}: give at least {least}")
+    checks.known(config, "output", get_args(Output))
+    checks.at_least(config, 1, "channels", "height", "width", "mixtures", "features", "layers", "head")
+    checks.at_least(config, 2, "levels")
     for name in ("kernel", "first_kernel"):
         if getattr(config, name) < 3 or getattr(config, name) % 2 == 0:
             raise InputError(f"{name} = {getattr(config, name)}: give an odd number from 3 on")
-    if not 0 <= config.dropout < 1:
-        raise InputError(f"dropout = {config.dropout:g}: give a share from 0 to below 1")
+    checks.below_one(config, "dropout")

@@ -17,7 +17,17 @@ from diffcourse.diffusion.bound import bits_per_dim, grey_level_log_prob
 from diffcourse.diffusion.gaussian import kl_gaussians, log_density, reparameterise
 from diffcourse.diffusion.process import Gaussian, standard_normal_like
 from diffcourse.errors import InputError
-from diffcourse.families.base import GenerativeModel, Losses, Progress, level_value, scale, to_levels
+from diffcourse.families import checks
+from diffcourse.families.base import (
+    GenerativeModel,
+    Losses,
+    Progress,
+    at_least_float32,
+    level_value,
+    nearest_level,
+    scale,
+    to_levels,
+)
 from diffcourse.families.decoders import (
     discretised_logistic_log_prob,
     logistic_mixture_log_prob,
@@ -340,8 +350,7 @@ class VAE(GenerativeModel):
         Raises:
             InputError: for n < 1.
         """
-        if n < 1:
-            raise InputError(f"n = {n}: ask for at least one image")
+        checks.at_least_one(n)
         like = next(self.parameters())
         if self.prior is None:
             z = standard_normal_like(like.new_empty(n, self.config.latent), generator)
@@ -356,12 +365,12 @@ class VAE(GenerativeModel):
     # What the two networks say
 
     def _posterior(self, x: Tensor) -> Gaussian:
-        mean, log_variance = _precise(self.encoder(x)).chunk(2, dim=1)
+        mean, log_variance = at_least_float32(self.encoder(x)).chunk(2, dim=1)
         return Gaussian(mean, log_variance.exp())
 
     def _decoded(self, z: Tensor) -> Tensor:
         """The parameters of p(x | z) for each value, [n, C, H, W, parameters]."""
-        return _precise(self.decoder(z)).unflatten(1, (OUTPUTS[self.config.decoder], -1)).movedim(1, -1)
+        return at_least_float32(self.decoder(z)).unflatten(1, (OUTPUTS[self.config.decoder], -1)).movedim(1, -1)
 
     def _log_likelihood(self, k: Tensor, z: Tensor) -> Tensor:
         """log p(x | z), [B], of images whose grey levels have the numbers k [B, C, H, W]."""
@@ -370,8 +379,7 @@ class VAE(GenerativeModel):
             case "bernoulli":
                 of_values = -F.binary_cross_entropy_with_logits(out[..., 0], k.to(out) / (levels - 1), reduction="none")
             case "gaussian":
-                x = 2 * k.to(out) / (levels - 1) - 1  # `level_value`, in the precision of the rest
-                of_values = grey_level_log_prob(x, out[..., 0], (2 * self.log_std).exp(), levels)
+                of_values = grey_level_log_prob(level_value(k, levels, out.dtype), out[..., 0], (2 * self.log_std).exp(), levels)
             case "logistic":
                 of_values = discretised_logistic_log_prob(k, out[..., 0], out[..., 1], levels)
             case "mixture":
@@ -386,7 +394,7 @@ class VAE(GenerativeModel):
                 k = torch.bernoulli(out[..., 0].sigmoid(), generator=generator).long() * (levels - 1)
             case "gaussian":
                 x = out[..., 0] + self.log_std.exp() * standard_normal_like(out[..., 0], generator)
-                k = ((x + 1) * ((levels - 1) / 2)).round().clamp(0, levels - 1)
+                k = nearest_level(x, levels)
             case "logistic":
                 k = sample_discretised_logistic(out[..., 0], out[..., 1], levels, generator)
             case "mixture":
@@ -417,31 +425,15 @@ def _values(images: Tensor, model: nn.Module) -> Tensor:
     return scale(images).to(next(model.parameters()).dtype)
 
 
-def _precise(x: Tensor) -> Tensor:
-    """What a network says in half precision, in float32: exponentials and sums over many values need the digits."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
 def _check(config: VAEConfig) -> None:
-    if config.decoder not in OUTPUTS:
-        raise InputError(f"unknown decoder {config.decoder!r}; choose one of {', '.join(OUTPUTS)}")
+    checks.known(config, "decoder", OUTPUTS)
     if config.levels < 2:
         raise InputError(f"levels = {config.levels}: an image has at least 2 grey levels")
-    for name in ("latent", "base_width", "blocks", "groups", "patch", "prior"):
-        if getattr(config, name) < 1:
-            raise InputError(f"{name} = {getattr(config, name)}: give at least 1")
+    checks.at_least(config, 1, "latent", "base_width", "blocks", "groups", "patch", "prior")
     if not config.multipliers or min(config.multipliers) < 1:
         raise InputError(f"multipliers = {list(config.multipliers)}: give a number from 1 up for each level")
-    if not 0 <= config.dropout < 1:
-        raise InputError(f"dropout = {config.dropout:g}: give a share from 0 to below 1")
+    checks.below_one(config, "dropout")
     if not 0 <= config.beta < math.inf:
         raise InputError(f"beta = {config.beta:g}: give a weight from 0 up")
-    for multiple in {config.base_width * m for m in config.multipliers}:
-        if multiple % config.groups:
-            raise InputError(f"a level of {multiple} channels does not divide into groups = {config.groups}")
-    step = config.patch * 2 ** (len(config.multipliers) - 1)
-    if config.height % step or config.width % step:
-        raise InputError(
-            f"images of {config.height}x{config.width} pixels do not divide by {step}, which {len(config.multipliers) - 1} "
-            f"halvings of patches of {config.patch} ask for; pad them or use fewer multipliers"
-        )
+    checks.groups_divide(config)
+    checks.can_be_halved(config, len(config.multipliers) - 1, config.patch)
