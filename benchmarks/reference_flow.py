@@ -9,14 +9,11 @@ counts, so that it is not handicapped by a rate that suits ours. Writes benchmar
 """
 
 import argparse
-import json
-import tempfile
-import time
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
+from beside import best_mean_bits, row, timed_training, weights, write
 from torch import Tensor
 
 from diffcourse import data
@@ -24,8 +21,6 @@ from diffcourse.config import FlowConfig
 from diffcourse.families.base import GenerativeModel
 from diffcourse.families.flow import Flow
 from diffcourse.presets import COMPARED
-from diffcourse.training import checkpoint, train
-from diffcourse.training.loop import hardware, versions
 
 
 class Normflows(Flow):
@@ -59,10 +54,6 @@ class Normflows(Flow):
 DRAWS = 16  # of the noise that dequantises
 
 
-def weights(model: torch.nn.Module) -> int:
-    return sum(p.numel() for p in model.parameters())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=500, help="(default: %(default)s)")
@@ -83,42 +74,19 @@ def main() -> None:
             ("normflows", Normflows, theirs, sorted({1e-3, training.learning_rate})),
         ):
             for rate in rates:
+                chosen = replace(training, learning_rate=rate, seed=seed)
                 torch.manual_seed(seed)
-                model, started = kind(settings), time.process_time()
-                with tempfile.TemporaryDirectory() as folder:
-                    chosen = replace(training, learning_rate=rate, seed=seed)
-                    model = train(model, images, chosen, Path(folder) / "run", progress=False).model
-                seconds = time.process_time() - started
+                model, seconds = timed_training(kind(settings), images, chosen)
                 bits = model.bits_per_dim(held_out, generator=torch.Generator().manual_seed(0), draws=DRAWS)
-                run = {
-                    "name": name,
-                    "seed": seed,
-                    "learning_rate": rate,
-                    "weights": weights(model),
-                    "cpu_seconds": round(seconds, 1),
-                    "bits_per_dim": round(bits.mean().item(), 4),
-                    "standard_error": round(bits.std().item() / len(bits) ** 0.5, 4),
-                }
-                runs.append(run)
-                print(json.dumps(run), flush=True)
-
-    def mean_bits(name: str, rate: float) -> float:
-        found = [run["bits_per_dim"] for run in runs if (run["name"], run["learning_rate"]) == (name, rate)]
-        return sum(found) / len(found)
-
-    best = {
-        name: min(mean_bits(name, rate) for rate in {run["learning_rate"] for run in runs if run["name"] == name})
-        for name in ("diffcourse", "normflows")
-    }
+                runs.append(row(name, model, chosen, seconds, bits))
+    best = best_mean_bits(runs)
     result = {
         "command": f"python benchmarks/reference_flow.py --steps {options.steps} --seeds {options.seeds}",
         "ratio": round(best["diffcourse"] / best["normflows"], 4),
         "mean_bits_per_dim": {name: round(value, 4) for name, value in best.items()},
         "runs": runs,
-        "hardware": hardware(torch.device("cpu")),
-        "versions": {**versions(), "normflows": version("normflows")},
     }
-    checkpoint.write_file(Path(__file__).with_suffix(".json"), (json.dumps(result, indent=2) + "\n").encode())
+    write(__file__, result, {"normflows": version("normflows")})
     print(f"held-out bits per dimension, ours over theirs: {result['ratio']}")
 
 

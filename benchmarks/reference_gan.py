@@ -15,13 +15,13 @@ import argparse
 import copy
 import json
 import sys
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from beside import timed_training, weights
 from torch import Tensor, nn
 
 from diffcourse import data
@@ -29,7 +29,7 @@ from diffcourse.evaluation import features, frechet, precision_recall
 from diffcourse.families import GAN
 from diffcourse.families.base import scale
 from diffcourse.presets import COMPARED
-from diffcourse.training import train
+from diffcourse.training import checkpoint
 from diffcourse.training.loop import batch_indices, hardware, versions
 
 LATENT, WIDTH = 100, 48
@@ -104,9 +104,9 @@ def main() -> None:
     extractor = features.load("digits")
     real, others = features.extract(extractor, digits.images), features.extract(extractor, held_out.images)
     config, training = COMPARED["gan"]["digits"]
-    weights = {
-        "ours": sum(p.numel() for p in GAN(config).parameters()),
-        "reference": sum(p.numel() for network in reference() for p in network.parameters()),
+    sizes = {
+        "ours": weights(GAN(config)),
+        "reference": sum(map(weights, reference())),
     }
     runs: dict[str, list[dict]] = {}
     floor = None
@@ -123,10 +123,7 @@ def main() -> None:
     def ours(name: str, seed: int, steps: int) -> None:
         torch.manual_seed(seed)
         setting = replace(training, steps=steps, minutes=None, batch=options.batch, seed=seed)
-        started = time.process_time()
-        with tempfile.TemporaryDirectory() as folder:
-            model = train(GAN(config), digits, setting, Path(folder) / "run", progress=False).model
-        seconds = time.process_time() - started
+        model, seconds = timed_training(GAN(config), digits, setting)
         judge(name, seed, model.sample(options.n, generator=torch.Generator().manual_seed(seed)), seconds)
 
     def mean(name: str, what: str = "frechet") -> float:
@@ -150,7 +147,7 @@ def main() -> None:
     ratios = {name: round(mean(name) / mean(best), 3) for name in runs if name.startswith("ours")}
     result = {
         "command": " ".join(["python benchmarks/reference_gan.py", *sys.argv[1:]]),
-        "weights": weights,
+        "weights": sizes,
         "steps": options.steps,
         "steps in as many seconds": longer,
         "batch": options.batch,
@@ -162,8 +159,8 @@ def main() -> None:
         "hardware": hardware(torch.device("cpu")),
         "versions": versions(),
     }
-    options.out.write_text(json.dumps(result, indent=2) + "\n")
-    print(f"{best} {mean(best):.3f}; ratios {ratios}; floor {floor:.3f}; weights {weights}")
+    checkpoint.write_file(options.out, (json.dumps(result, indent=2) + "\n").encode())
+    print(f"{best} {mean(best):.3f}; ratios {ratios}; floor {floor:.3f}; weights {sizes}")
 
 
 if __name__ == "__main__":

@@ -11,23 +11,19 @@ ours and of the one that its own training uses, 0.001, counts. It has no dropout
 """
 
 import argparse
-import json
 import subprocess
 import sys
-import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import torch
+from beside import best_mean_bits, row, timed_training, weights, write
 
 from diffcourse import data
 from diffcourse.config import PixelCNNConfig
 from diffcourse.families.pixelcnn import PixelCNN
 from diffcourse.presets import COMPARED
-from diffcourse.training import checkpoint, train
-from diffcourse.training.loop import hardware, versions
 
 
 class Peer(PixelCNN):
@@ -58,10 +54,6 @@ def import_peer(folder: Path) -> str:
     return found.stdout.strip() or "unknown"
 
 
-def weights(model: torch.nn.Module) -> int:
-    return sum(p.numel() for p in model.parameters())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", type=Path, required=True, help="folder of pytorch-generative")
@@ -86,43 +78,19 @@ def main() -> None:
     runs = []
     for seed in range(options.seeds):
         for name, kind, settings, rate in contestants:
+            chosen = replace(training, learning_rate=rate, seed=seed)
             torch.manual_seed(seed)
-            model, started = kind(settings), time.process_time()
-            with tempfile.TemporaryDirectory() as folder:
-                chosen = replace(training, learning_rate=rate, seed=seed)
-                model = train(model, images, chosen, Path(folder) / "run", progress=False).model
-            seconds = time.process_time() - started
-            bits = model.bits_per_dim(held_out)
-            run = {
-                "name": name,
-                "seed": seed,
-                "learning_rate": rate,
-                "weights": weights(model),
-                "cpu_seconds": round(seconds, 1),
-                "bits_per_dim": round(bits.mean().item(), 4),
-                "standard_error": round(bits.std().item() / len(bits) ** 0.5, 4),
-            }
-            runs.append(run)
-            print(json.dumps(run), flush=True)
-
-    def mean_bits(name: str, rate: float) -> float:
-        found = [run["bits_per_dim"] for run in runs if (run["name"], run["learning_rate"]) == (name, rate)]
-        return sum(found) / len(found)
-
-    best = {
-        name: min(mean_bits(name, rate) for other, _, _, rate in contestants if other == name)
-        for name in dict.fromkeys(name for name, _, _, _ in contestants)
-    }
+            model, seconds = timed_training(kind(settings), images, chosen)
+            runs.append(row(name, model, chosen, seconds, model.bits_per_dim(held_out)))
+    best = best_mean_bits(runs)
     arguments = "".join(f" --{k} {v}" for k, v in vars(options).items() if k != "peer" and v is not None)
     result = {
         "command": f"python benchmarks/reference_pixelcnn.py --peer FOLDER{arguments}",
         "ratio": round(best["diffcourse"] / best["pytorch-generative"], 4),
         "mean_bits_per_dim": {name: round(value, 4) for name, value in best.items()},
         "runs": runs,
-        "hardware": hardware(torch.device("cpu")),
-        "versions": {**versions(), "pytorch-generative": commit},
     }
-    checkpoint.write_file(Path(__file__).with_suffix(".json"), (json.dumps(result, indent=2) + "\n").encode())
+    write(__file__, result, {"pytorch-generative": commit})
     print(f"held-out bits per dimension, ours over theirs: {result['ratio']}")
 
 

@@ -19,14 +19,11 @@ Writes benchmarks/reference_vae.json.
 
 import argparse
 import itertools
-import json
-import tempfile
-import time
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
+from beside import row, timed_training, weights, write
 from torch import Tensor, nn
 
 from diffcourse import data
@@ -35,8 +32,6 @@ from diffcourse.diffusion.process import Gaussian
 from diffcourse.families.base import GenerativeModel, Losses
 from diffcourse.families.vae import VAE
 from diffcourse.presets import COMPARED
-from diffcourse.training import checkpoint, train
-from diffcourse.training.loop import hardware, versions
 
 
 class Pythae(VAE):
@@ -136,10 +131,6 @@ def _resnet(settings: object, width: int, outputs: int = 1) -> tuple[nn.Module, 
     return Encoder(), Decoder()
 
 
-def weights(model: nn.Module) -> int:
-    return sum(p.numel() for p in model.parameters())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=800, help="(default: %(default)s)")
@@ -168,26 +159,12 @@ def main() -> None:
             model = Borrowed(replace(config, prior=1), sizes["resnet"])
         else:
             model = VAE(config if name == "diffcourse" else gaussian)
-        started = time.process_time()
-        with tempfile.TemporaryDirectory() as folder:
-            chosen = replace(training, learning_rate=rate, seed=seed)
-            model = train(model, images, chosen, Path(folder) / "run", progress=False).model
-        seconds = time.process_time() - started
+        chosen = replace(training, learning_rate=rate, seed=seed)
+        model, seconds = timed_training(model, images, chosen)
         if name == "pythae":
             model.fit_std(images.images, torch.Generator().manual_seed(0))
         bits = model.bits_per_dim(held_out, generator=torch.Generator().manual_seed(0), samples=options.samples)
-        run = {
-            "name": name,
-            "learning_rate": rate,
-            "seed": seed,
-            **choices,
-            "weights": weights(model),
-            "cpu_seconds": round(seconds, 1),
-            "bits_per_dim": round(bits.mean().item(), 4),
-            "standard_error": round(bits.std().item() / len(bits) ** 0.5, 4),
-        }
-        print(json.dumps(run), flush=True)
-        return run
+        return row(name, model, chosen, seconds, bits, **choices)
 
     choices = itertools.product(sizes, (0.01, 0.02, 0.04), sorted({1e-3, training.learning_rate}))
     search = [measure("pythae", rate, 0, network=network, beta=beta) for network, beta, rate in choices]
@@ -209,10 +186,8 @@ def main() -> None:
         "mean_bits_per_dim": {name: round(value, 4) for name, value in mean.items()},
         "runs": runs,
         "search": search,
-        "hardware": hardware(torch.device("cpu")),
-        "versions": {**versions(), "pythae": version("pythae")},
     }
-    checkpoint.write_file(Path(__file__).with_suffix(".json"), (json.dumps(result, indent=2) + "\n").encode())
+    write(__file__, result, {"pythae": version("pythae")})
     print(
         f"held-out bits per dimension, ours over pythae's: {result['ratio_to_pythae']}, "
         f"over pythae's networks in our model: {result['ratio_to_pythaes_networks']}"
