@@ -21,13 +21,19 @@ def option(default: Any, help: str) -> Any:
 
 
 @dataclass(frozen=True)
-class DDPMConfig:
-    """Everything that decides what a DDPM is. Network sizes as in `nets.UNet`."""
+class ImageConfig:
+    """The images that a model of any family makes; what else decides about it, the families add."""
 
     channels: int = 1
     height: int = 8
     width: int = 8
-    levels: int = option(256, "grey levels that the values of the images have, for their likelihood")
+    levels: int = option(256, "grey levels that the values of the images have")
+
+
+@dataclass(frozen=True)
+class DDPMConfig(ImageConfig):
+    """Everything that decides what a DDPM is. Network sizes as in `nets.UNet`."""
+
     T: int = option(1000, "steps of the diffusion")
     schedule: str = option("linear", "linear, cosine or sigmoid")
     base_width: int = option(16, "channels at full resolution")
@@ -47,13 +53,9 @@ class DDPMConfig:
 
 
 @dataclass(frozen=True)
-class GANConfig:
+class GANConfig(ImageConfig):
     """Everything that decides what a GAN is."""
 
-    channels: int = 1
-    height: int = 8
-    width: int = 8
-    levels: int = option(256, "grey levels that the values of the images have, and samples are rounded to")
     latent: int = option(32, "numbers that an image is drawn from")
     base_width: int = option(48, "channels at half resolution, of both networks")
     multipliers: tuple[int, ...] = option((1, 2), "channels after each halving, in multiples of the first's; none: fully connected")
@@ -65,13 +67,9 @@ class GANConfig:
 
 
 @dataclass(frozen=True)
-class VAEConfig:
+class VAEConfig(ImageConfig):
     """Everything that decides what a VAE is. Its encoder and decoder are made of the same levels."""
 
-    channels: int = 1
-    height: int = 8
-    width: int = 8
-    levels: int = option(256, "grey levels that the values of the images have, for their likelihood")
     latent: int = option(16, "numbers in the code z")
     base_width: int = option(32, "channels at full resolution")
     multipliers: tuple[int, ...] = option((1, 2), "channels of each level, in multiples of the first's")
@@ -85,13 +83,9 @@ class VAEConfig:
 
 
 @dataclass(frozen=True)
-class FlowConfig:
+class FlowConfig(ImageConfig):
     """Everything that decides what a normalizing flow is. Layers as in `families.flow`."""
 
-    channels: int = 1
-    height: int = 8
-    width: int = 8
-    levels: int = option(256, "grey levels that the values of the images have")
     kind: str = option("glow", "nice, realnvp or glow")
     scales: int = option(1, "how often squares of 2 x 2 pixels become channels; all but a glow's last one finish half of the channels")
     couplings: int = option(8, "couplings at each scale; for realnvp with either mask")
@@ -102,13 +96,9 @@ class FlowConfig:
 
 
 @dataclass(frozen=True)
-class PixelCNNConfig:
+class PixelCNNConfig(ImageConfig):
     """Everything that decides what a PixelCNN is. Network sizes as in `families.pixelcnn.GatedStack`."""
 
-    channels: int = 1
-    height: int = 8
-    width: int = 8
-    levels: int = option(256, "grey levels that the values of the images have")
     output: str = option("softmax", "softmax (a probability for each level) or logistics (a mixture of discretised logistics)")
     mixtures: int = option(5, "logistics in a mixture")
     features: int = option(32, "channels of each of the two stacks")
@@ -119,7 +109,7 @@ class PixelCNNConfig:
     dropout: float = option(0.0, "after every gate")
 
 
-CONFIGS: dict[str, type] = {
+CONFIGS: dict[str, type[ImageConfig]] = {
     "ddpm": DDPMConfig,
     "pixelcnn": PixelCNNConfig,
     "vae": VAEConfig,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
-from diffcourse.config import DDPMConfig, FlowConfig, GANConfig, PixelCNNConfig, TrainConfig, VAEConfig
+from diffcourse.config import DDPMConfig, FlowConfig, GANConfig, ImageConfig, PixelCNNConfig, TrainConfig, VAEConfig
 from diffcourse.errors import InputError
 
 _THREE_MINUTES = TrainConfig(minutes=3.0)
@@ -57,7 +56,7 @@ PRESETS: dict[str, tuple[DDPMConfig, TrainConfig]] = {
 """For the data sets that the package knows, by name."""
 
 
-COMPARED: dict[str, dict[str, tuple[Any, TrainConfig]]] = {
+COMPARED: dict[str, dict[str, tuple[ImageConfig, TrainConfig]]] = {
     "ddpm": {
         "digits": (DDPMConfig(schedule="cosine", levels=17, learned_variance=True), TrainConfig(steps=1, batch=32)),
         "mnist": (replace(_GREY_28, classes=0), replace(_GREY_28_TRAINING, precision="bf16")),
@@ -145,7 +144,7 @@ BUDGETS: dict[str, dict[str, float]] = {
 """What each run of a comparison may spend, by data set, counted in training steps, floating-point operations or seconds."""
 
 
-def preset(name: str, image_shape: tuple[int, int, int], family: str = "ddpm") -> tuple[Any, TrainConfig]:
+def preset(name: str, image_shape: tuple[int, int, int], family: str = "ddpm") -> tuple[ImageConfig, TrainConfig]:
     """The preset of that name, for images of (C, H, W); for other names one that suits the size of the images.
 
     Raises:

@@ -3,11 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, fields
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
+from diffcourse.config import ImageConfig
 from diffcourse.diffusion.bound import Bound
 from diffcourse.errors import InputError
 
@@ -76,20 +77,20 @@ class GenerativeModel(nn.Module, ABC):
 
     family: ClassVar[str]
     """The family's name on the command line and in checkpoints."""
-    config_type: ClassVar[type]
-    """The dataclass that describes a model of the family; it has channels, height and width."""
+    config_type: ClassVar[type[ImageConfig]]
+    """The dataclass that describes a model of the family."""
 
     has_likelihood: ClassVar[bool] = True
     """Whether `bits_per_dim` answers."""
 
-    config: Any
+    config: ImageConfig
     """The `config_type` that the model was built from."""
     image_shape: tuple[int, int, int]
     """(C, H, W) of what it models."""
     classes: int = 0
     """How many classes it can be asked for; 0 if it knows none."""
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: ImageConfig) -> None:
         super().__init__()
         self.config = config
         self.image_shape = (config.channels, config.height, config.width)
