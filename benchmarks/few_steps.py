@@ -65,9 +65,10 @@ def runs(learned_variance: bool, max_calls: int = 100) -> list[Run]:
 def draw(model: DDPM, run: Run, n: int, seed: int, batch: int) -> tuple[Tensor, int]:
     """n images, uint8 on the CPU, and the network calls that each has taken. The same seed means the same noises x_T."""
     device = next(model.parameters()).device
-    x_T = torch.randn(n, *model.image_shape, generator=torch.Generator().manual_seed(seed))
-    labels = torch.arange(n) % model.classes if model.classes else None
+    # One generator for all: a second one of the same seed would repeat x_T as the noise of the first step.
     generator = torch.Generator(device).manual_seed(seed)
+    x_T = torch.randn(n, *model.image_shape, generator=generator, device=device)
+    labels = torch.arange(n) % model.classes if model.classes else None
     steps = run.steps if run.spacing == "t" else sample.even_in_log_snr(model.schedule, run.steps)
     calls, images = 0, []
     for part in torch.arange(n).split(batch):
@@ -80,7 +81,7 @@ def draw(model: DDPM, run: Run, n: int, seed: int, batch: int) -> tuple[Tensor, 
             return predict(xt, t)
 
         walk = sample.SAMPLERS[run.sampler][0]
-        x = walk(model.schedule, counted, x_T[part].to(device), generator=generator, steps=steps, **run.options)
+        x = walk(model.schedule, counted, x_T[part], generator=generator, steps=steps, **run.options)
         images.append(unscale(x.clamp(-1, 1)).cpu())
     return torch.cat(images), calls
 

@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from diffcourse import data, measured, weights
+from diffcourse.diffusion.process import standard_normal_like
 from diffcourse.evaluation import features
 from diffcourse.evaluation.frechet import frechet
 
@@ -49,3 +51,16 @@ def test_a_row_is_measured_again(spacing: str) -> None:
     assert calls == row["calls"]
     assert report.distance == pytest.approx(row["distance"][0], rel=0.02)
     assert report.floor == pytest.approx(result["floor"], rel=0.02)
+
+
+def test_the_noise_of_the_steps_is_not_that_of_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = {}
+
+    def walk(schedule, predict, x_T, *, generator, steps, **options):  # noqa: ANN001, ANN003, ANN202
+        drawn.update(start=x_T, step=standard_normal_like(x_T, generator))
+        return x_T
+
+    monkeypatch.setitem(few_steps.sample.SAMPLERS, "ddpm", few_steps.sample.Sampler(walk, None))
+    few_steps.draw(weights.load("digits"), few_steps.Run("ddpm", 5), 400, seed=0, batch=400)
+    both = torch.stack([drawn["start"].flatten(), drawn["step"].flatten()])
+    assert torch.corrcoef(both)[0, 1].abs() < 5 / both.shape[1] ** 0.5  # five standard errors
