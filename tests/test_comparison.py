@@ -11,11 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load as read_tensors
+from safetensors.torch import save as tensor_bytes
 
 from diffcourse import cli, comparison
 from diffcourse.comparison import Settings, run_one
 from diffcourse.comparison.report import Cell, floors, rows
+from diffcourse.comparison.run import extract_real, read_real
+from diffcourse.data import load
 from diffcourse.errors import InputError
+from diffcourse.evaluation import features
 from diffcourse.families import FAMILIES
 from diffcourse.presets import BUDGETS, COMPARED
 from diffcourse.training import checkpoint
@@ -90,6 +96,40 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     assert {k: again[k] for k in ("bits", "bits_error")} == {k: whole[k] for k in ("bits", "bits_error")}
 
 
+def test_real_features_are_extracted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_one(TINY, "gan", 0, tmp_path)
+    path = tmp_path / "features.safetensors"
+    kept, extractor = read_real(path), features.load("digits")
+    for split in ("train", "test"):
+        assert torch.equal(kept[split], features.extract(extractor, load("digits", split).images, 500))
+    seen, extract = [], features.extract
+    monkeypatch.setattr(features, "extract", lambda net, images, batch: seen.append(len(images)) or extract(net, images, batch))
+    run_one(TINY, "gan", 1, tmp_path)
+    assert seen == [TINY.n]  # the samples only
+
+
+def test_kept_features_change_no_number(tmp_path: Path) -> None:
+    numbers = _numbers(run_one(TINY, "flow", 0, tmp_path / "extracted"))
+    kept = (tmp_path / "extracted" / "features.safetensors").read_bytes()
+    for name, content in (("kept", kept), ("wrong", tensor_bytes({k: 2 * v for k, v in read_tensors(kept).items()}))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "features.safetensors").write_bytes(content)
+        assert (_numbers(run_one(TINY, "flow", 0, tmp_path / name)) == numbers) == (name == "kept")
+
+
+def test_damaged_features_are_told(tmp_path: Path) -> None:
+    path = extract_real(TINY, tmp_path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match="features.safetensors' is damaged: delete it"):
+        read_real(path)
+
+
+def _numbers(result: dict) -> dict:
+    """What was measured of samples and likelihood, without what the clock says."""
+    ways = {name: {k: v for k, v in way.items() if "milliseconds" not in k} for name, way in result["samples"].items()}
+    return {"samples": ways, "bits": result["bits"]}
+
+
 # The report
 
 
@@ -159,7 +199,8 @@ def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFix
     options = ["--families", "gan", "--seeds", "3", "--equal", "steps", "--budget", "2", "--n", "8", "--processes", "1"]
     assert cli.main(["compare", "--data", "digits", *options, "--out", str(out)]) == 0
     assert (out / "table.md").read_text().strip() in capsys.readouterr().out
-    assert {path.name for path in out.iterdir()} == {"settings.json", "gan-3", "comparison.json", "table.md", "comparison.png"}
+    files = {"settings.json", "features.safetensors", "comparison.json", "table.md", "comparison.png"}
+    assert {path.name for path in out.iterdir()} == files | {"gan-3"}
 
 
 @pytest.mark.parametrize(

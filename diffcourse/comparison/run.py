@@ -1,7 +1,7 @@
 """One run: train a model of one family with one seed and measure it. And all runs of a comparison, several at a time.
 
-A comparison lives in a folder: `settings.json`, a folder for each run with its checkpoint, log and `result.json`, and in the
-end `comparison.json`. What is there already is not done again, so a comparison that was interrupted goes on where it stopped.
+A comparison lives in a folder: `settings.json`, the features of the real images, a folder for each run with its checkpoint, log and
+`result.json`, and in the end `comparison.json`. What is there already is not done again, so a comparison that was interrupted goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as read_tensors
+from safetensors.torch import save as tensor_bytes
+from torch import Tensor
 
 from diffcourse import evaluation
 from diffcourse.config import TrainConfig
@@ -110,8 +114,9 @@ def compare(
     spawn = multiprocessing.get_context("spawn")
     # A process for each run: what it holds in memory at most is then that run's.
     with ProcessPoolExecutor(processes, mp_context=spawn, max_tasks_per_child=1) as pool:
-        jobs = [pool.submit(run_one, settings, family, seed, out, device, threads) for family, seed in waiting]
         try:
+            pool.submit(extract_real, settings, out, device, threads).result()  # once, before all runs want them at a time
+            jobs = [pool.submit(run_one, settings, family, seed, out, device, threads) for family, seed in waiting]
             for job in as_completed(jobs):
                 result = job.result()
                 if result is None:  # a signal reached the run, which has saved itself
@@ -162,6 +167,7 @@ def run_one(settings: Settings, family: str, seed: int, out: str | Path, device:
     if trained.stopped_by is not None:
         return None
     held = peak_memory(where)
+    real = read_real(extract_real(settings, out, device, threads))
     result = {
         "family": family,
         "seed": seed,
@@ -171,11 +177,34 @@ def run_one(settings: Settings, family: str, seed: int, out: str | Path, device:
         "training_seconds": round(trained.seconds, 1),
         "training_flops": float(f"{operations * trained.step:.4g}"),
         "training_memory_mb": None if before is None else round(held - before, 1),
-        **measure(trained.model, settings, seed, training_set, held_out),
+        **measure(trained.model, settings, seed, training_set, held_out, real),
         "hardware": hardware(where),
     }
     write_file(folder / "result.json", (json.dumps(result, indent=1) + "\n").encode())
     return result
+
+
+def extract_real(settings: Settings, out: str | Path, device: str = "cpu", threads: int = 1) -> Path:
+    """The file with the features of all real images, which every run compares its samples with; made if it is missing."""
+    path = Path(out) / "features.safetensors"
+    if not path.exists():
+        torch.set_num_threads(threads)
+        extractor = features.load(settings.data, device)
+        images = {split: load(settings.data, split, root=settings.root).images for split in ("train", "test")}
+        write_file(path, tensor_bytes({split: features.extract(extractor, images[split], 500) for split in images}))
+    return path
+
+
+def read_real(path: Path) -> dict[str, Tensor]:
+    """The features, float64 [N, D], of the splits "train" and "test", from the file that `extract_real` wrote.
+
+    Raises:
+        InputError: if the file is damaged.
+    """
+    try:
+        return read_tensors(path.read_bytes())
+    except SafetensorError:
+        raise InputError(f"{str(path)!r} is damaged: delete it, and repeat the command") from None
 
 
 WAYS: dict[str, dict[str, dict[str, Any]]] = {
@@ -184,11 +213,13 @@ WAYS: dict[str, dict[str, dict[str, Any]]] = {
 """The ways to draw samples, for families that have more than one."""
 
 
-def measure(model: GenerativeModel, settings: Settings, seed: int, train: ImageData, held_out: ImageData) -> dict:
-    """Samples and likelihood of a trained model, in plain values."""
+def measure(
+    model: GenerativeModel, settings: Settings, seed: int, train: ImageData, held_out: ImageData, real: dict[str, Tensor]
+) -> dict:
+    """Samples and likelihood of a trained model, in plain values; `real` are the real images' features, from `read_real`."""
     device = next(model.parameters()).device
     extractor = features.load(settings.data, device)
-    of_train, of_held_out = (features.extract(extractor, data.images, 500) for data in (train, held_out))
+    of_train, of_held_out = real["train"], real["test"]
     found: dict[str, Any] = {"samples": {}}
     for name, options in WAYS.get(model.family, {model.family: {}}).items():
         generator = torch.Generator(device).manual_seed(seed)
@@ -198,8 +229,7 @@ def measure(model: GenerativeModel, settings: Settings, seed: int, train: ImageD
         seconds = time.perf_counter() - started
         of_samples = features.extract(extractor, images, 500)
         distance = evaluation.frechet(of_samples, of_train, of_held_out, features=settings.data, seed=seed)
-        real = some(of_train, settings.n, 0)
-        both = evaluation.precision_recall(of_samples, real, held_out=of_held_out, seed=seed)
+        both = evaluation.precision_recall(of_samples, some(of_train, settings.n, 0), held_out=of_held_out, seed=seed)
         copied = evaluation.memorisation(images, train.images, held_out.images)
         found["samples"][name] = {
             "milliseconds_per_image": float(f"{1000 * seconds / settings.n:.4g}"),
