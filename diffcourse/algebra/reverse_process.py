@@ -891,19 +891,19 @@ OTHER_WORDS = (
     ),
     Claim(
         "eq-v-factor",
-        r"\frac{\sqrt{\bar\alpha_{t-1}}\, \beta_t}{1-\bar\alpha_t}\, \sqrt{\bar\alpha_t} + \frac{\sqrt{\alpha_t}\, (1-\bar\alpha_{t-1})}{1-\bar\alpha_t}"
-        r" = \sqrt{\alpha_t}\, \frac{\bar\alpha_{t-1} \beta_t + 1 - \bar\alpha_{t-1}}{1-\bar\alpha_t} = \sqrt{\alpha_t}",
+        r"\begin{aligned} &\frac{\sqrt{\bar\alpha_{t-1}}\, \beta_t}{1-\bar\alpha_t}\, \sqrt{\bar\alpha_t} + \frac{\sqrt{\alpha_t}\, (1-\bar\alpha_{t-1})}{1-\bar\alpha_t} \\"
+        r" &= \sqrt{\alpha_t}\, \frac{\bar\alpha_{t-1} \beta_t + 1 - \bar\alpha_{t-1}}{1-\bar\alpha_t} = \sqrt{\alpha_t} \end{aligned}",
         "the factor of x_t in the mean once v has taken the place of x_0",
         v_factor,
         (
             NearMiss(
-                r"\frac{\sqrt{\bar\alpha_{t-1}}\, \beta_t}{1-\bar\alpha_t}\, \sqrt{\bar\alpha_t} + \frac{\sqrt{\alpha_t}\, (1-\bar\alpha_{t-1})}{1-\bar\alpha_t}"
-                r" = \sqrt{\alpha_t}\, \frac{\bar\alpha_t \beta_t + 1 - \bar\alpha_{t-1}}{1-\bar\alpha_t} = \sqrt{\alpha_t}",
+                r"\begin{aligned} &\frac{\sqrt{\bar\alpha_{t-1}}\, \beta_t}{1-\bar\alpha_t}\, \sqrt{\bar\alpha_t} + \frac{\sqrt{\alpha_t}\, (1-\bar\alpha_{t-1})}{1-\bar\alpha_t} \\"
+                r" &= \sqrt{\alpha_t}\, \frac{\bar\alpha_t \beta_t + 1 - \bar\alpha_{t-1}}{1-\bar\alpha_t} = \sqrt{\alpha_t} \end{aligned}",
                 "an index off by one above",
             ),
             NearMiss(
-                r"\frac{\sqrt{\bar\alpha_{t-1}}\, \beta_t}{1-\bar\alpha_t}\, \sqrt{\bar\alpha_t} + \frac{\sqrt{\alpha_t}\, (1-\bar\alpha_{t-1})}{1-\bar\alpha_t}"
-                r" = \frac{\bar\alpha_{t-1} \beta_t + 1 - \bar\alpha_{t-1}}{1-\bar\alpha_t} = 1",
+                r"\begin{aligned} &\frac{\sqrt{\bar\alpha_{t-1}}\, \beta_t}{1-\bar\alpha_t}\, \sqrt{\bar\alpha_t} + \frac{\sqrt{\alpha_t}\, (1-\bar\alpha_{t-1})}{1-\bar\alpha_t} \\"
+                r" &= \frac{\bar\alpha_{t-1} \beta_t + 1 - \bar\alpha_{t-1}}{1-\bar\alpha_t} = 1 \end{aligned}",
                 "the root lost on the way",
             ),
         ),
@@ -978,26 +978,26 @@ THE_TRUTH = (
     Claim(
         "eq-gaussian-completion",
         r"\begin{aligned}"
-        r" \frac{\alpha_t}{\beta_t} + \frac{1}{V_{t-1}} &= \frac{\alpha_t V_{t-1} + \beta_t}{\beta_t V_{t-1}} = \frac{V_t}{\beta_t V_{t-1}} \\"
-        r" \frac{\beta_t V_{t-1}}{V_t} \Big(\frac{\sqrt{\alpha_t}}{\beta_t}\, x_t + \frac{\sqrt{\bar\alpha_{t-1}}}{V_{t-1}}\, m\Big)"
-        r" &= \sqrt{\bar\alpha_{t-1}}\, m + \sqrt{\alpha_t}\, \frac{V_{t-1}}{V_t}\, (x_t - \sqrt{\bar\alpha_t}\, m)"
+        r" &\frac{\alpha_t}{\beta_t} + \frac{1}{V_{t-1}} = \frac{\alpha_t V_{t-1} + \beta_t}{\beta_t V_{t-1}} = \frac{V_t}{\beta_t V_{t-1}} \\"
+        r" &\frac{\beta_t V_{t-1}}{V_t} \Big(\frac{\sqrt{\alpha_t}}{\beta_t}\, x_t + \frac{\sqrt{\bar\alpha_{t-1}}}{V_{t-1}}\, m\Big) \\"
+        r" &\quad = \sqrt{\bar\alpha_{t-1}}\, m + \sqrt{\alpha_t}\, \frac{V_{t-1}}{V_t}\, (x_t - \sqrt{\bar\alpha_t}\, m)"
         r" \end{aligned}",
         "the precision and the mean found by conditioning",
         gaussian_completion,
         (
             NearMiss(
                 r"\begin{aligned}"
-                r" \frac{\alpha_t}{\beta_t} + \frac{1}{V_{t-1}} &= \frac{\alpha_t V_{t-1} + \beta_t}{\beta_t V_{t-1}} = \frac{V_t}{\beta_t V_{t-1}} \\"
-                r" \frac{\beta_t V_{t-1}}{V_t} \Big(\frac{\sqrt{\alpha_t}}{\beta_t}\, x_t + \frac{\sqrt{\bar\alpha_{t-1}}}{V_{t-1}}\, m\Big)"
-                r" &= \sqrt{\bar\alpha_{t-1}}\, m + \sqrt{\alpha_t}\, \frac{V_{t-1}}{V_t}\, (x_t - \sqrt{\bar\alpha_{t-1}}\, m)"
+                r" &\frac{\alpha_t}{\beta_t} + \frac{1}{V_{t-1}} = \frac{\alpha_t V_{t-1} + \beta_t}{\beta_t V_{t-1}} = \frac{V_t}{\beta_t V_{t-1}} \\"
+                r" &\frac{\beta_t V_{t-1}}{V_t} \Big(\frac{\sqrt{\alpha_t}}{\beta_t}\, x_t + \frac{\sqrt{\bar\alpha_{t-1}}}{V_{t-1}}\, m\Big) \\"
+                r" &\quad = \sqrt{\bar\alpha_{t-1}}\, m + \sqrt{\alpha_t}\, \frac{V_{t-1}}{V_t}\, (x_t - \sqrt{\bar\alpha_{t-1}}\, m)"
                 r" \end{aligned}",
                 "the deviation from the mean of the wrong step",
             ),
             NearMiss(
                 r"\begin{aligned}"
-                r" \frac{1}{\beta_t} + \frac{1}{V_{t-1}} &= \frac{V_{t-1} + \beta_t}{\beta_t V_{t-1}} = \frac{V_t}{\beta_t V_{t-1}} \\"
-                r" \frac{\beta_t V_{t-1}}{V_t} \Big(\frac{\sqrt{\alpha_t}}{\beta_t}\, x_t + \frac{\sqrt{\bar\alpha_{t-1}}}{V_{t-1}}\, m\Big)"
-                r" &= \sqrt{\bar\alpha_{t-1}}\, m + \sqrt{\alpha_t}\, \frac{V_{t-1}}{V_t}\, (x_t - \sqrt{\bar\alpha_t}\, m)"
+                r" &\frac{1}{\beta_t} + \frac{1}{V_{t-1}} = \frac{V_{t-1} + \beta_t}{\beta_t V_{t-1}} = \frac{V_t}{\beta_t V_{t-1}} \\"
+                r" &\frac{\beta_t V_{t-1}}{V_t} \Big(\frac{\sqrt{\alpha_t}}{\beta_t}\, x_t + \frac{\sqrt{\bar\alpha_{t-1}}}{V_{t-1}}\, m\Big) \\"
+                r" &\quad = \sqrt{\bar\alpha_{t-1}}\, m + \sqrt{\alpha_t}\, \frac{V_{t-1}}{V_t}\, (x_t - \sqrt{\bar\alpha_t}\, m)"
                 r" \end{aligned}",
                 "the factor α_t lost",
             ),
