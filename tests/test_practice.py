@@ -295,8 +295,8 @@ WRONG = [
     ("ten-steps", 0.096, "share of the noise"),
     ("ten-steps", 0.95, "factor in front"),
     ("ten-steps", 0, "1000 steps"),
-    ("ten-steps", 0.5, "too small, by 0.4"),
-    ("ten-steps", 0.98, "too large"),
+    ("ten-steps", 0.5, "too small, by 0.4: ᾱ is a product; how many factors, and how small?"),
+    ("ten-steps", 0.98, "too large, by 0.08: ᾱ is a product"),
     ("ten-steps", 90, "between 0 and 1"),
 ]
 

@@ -142,8 +142,8 @@ WRONG = [
     ("cold-images", 0.16 / (0.16 + 0.0036), "ten images"),
     ("cold-images", 1, "temperature zero"),
     ("cold-images", 0.4**0.5 / (0.4**0.5 + 10 * 0.06**0.5), "twice as hot"),
-    ("cold-images", 0.5, "too small"),
-    ("cold-images", 0.9, "too large"),
+    ("cold-images", 0.5, "too small: a whole image is tempered as one"),
+    ("cold-images", 0.9, "too large: a whole image is tempered as one"),
     ("cold-images", "likely", "give one number"),
 ]
 

@@ -79,8 +79,8 @@ WRONG = [
     ("many-seeds", 4, "with the root of the number"),
     ("many-seeds", 64, "how many does each get"),
     ("many-seeds", 2, "one standard error"),
-    ("many-seeds", 10, "too few"),
-    ("many-seeds", 100, "more than are needed"),
+    ("many-seeds", 10, "too few: how large is the error of a mean"),
+    ("many-seeds", 100, "more than are needed: how large is the error of a mean"),
     ("many-seeds", "many", "give one number"),
 ]
 

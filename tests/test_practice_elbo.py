@@ -98,8 +98,8 @@ WRONG = [
     ("bits", lambda a, b, c, x0: (a + b.sum(1) + c) / x0[0, 0].numel() / math.log(2), "colours"),
     ("first-steps", 0.1, "spread evenly"),
     ("first-steps", 0.25, "other 900"),
-    ("first-steps", 0.5, "too small"),
-    ("first-steps", 0.9, "too large"),
+    ("first-steps", 0.5, "too small, by 0.3: what does a step add to the noise before it"),
+    ("first-steps", 0.9, "too large, by 0.1: what does a step add to the noise before it"),
     ("first-steps", 2, "between 0 and 1"),
 ]
 

@@ -123,8 +123,8 @@ WRONG = [
     ("lucky", 1, "on average"),
     ("lucky", 0.8, "among twenty"),
     ("lucky", 0.955, "averaging"),
-    ("lucky", 0.4, "too small"),
-    ("lucky", 0.9, "too large"),
+    ("lucky", 0.4, "too small: draw twenty such measurements"),
+    ("lucky", 0.9, "too large: draw twenty such measurements"),
     ("lucky", "little", "give one number"),
 ]
 

@@ -145,7 +145,7 @@ WRONG = [
     ("flow-scale", -12.9, "no code is that short"),
     ("flow-scale", 5.9, "larger than one"),
     ("flow-scale", 1.06, "the other model"),
-    ("flow-scale", 1.5, "too large"),
+    ("flow-scale", 1.5, "too large: how wide is the cell of one level"),
     ("flow-scale", "seven", "give one number"),
 ]
 

@@ -134,7 +134,7 @@ WRONG = [
     ("half-a-ring", 0.3466, "half of the largest"),
     ("half-a-ring", 0, "cost something"),
     ("half-a-ring", 0.3113, "bits"),
-    ("half-a-ring", 0.2, "too small"),
+    ("half-a-ring", 0.2, "too small: two kinds of modes add up"),
     ("half-a-ring", "half", "give one number"),
 ]
 

@@ -124,8 +124,8 @@ WRONG = [
     ("far-out", 1, "single component"),
     ("far-out", 12288, "squared distance"),
     ("far-out", 64, "three colours"),
-    ("far-out", 50, "too small"),
-    ("far-out", 500, "too large"),
+    ("far-out", 50, "too small: what does a component add to the squared distance"),
+    ("far-out", 500, "too large: what does a component add to the squared distance"),
     ("far-out", -3, "not negative"),
 ]
 

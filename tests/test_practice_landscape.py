@@ -68,7 +68,7 @@ WRONG = [
     ("behind-noise", -4.794, "for the whole picture"),
     ("behind-noise", 1.8498, "share of good pictures"),
     ("behind-noise", 0.1038, "what is left"),
-    ("behind-noise", 1.8, "too large"),
+    ("behind-noise", 1.8, "too large: what does a share of one in a hundred cost at most"),
     ("behind-noise", "less", "give one number"),
 ]
 

@@ -163,7 +163,7 @@ WRONG = [
     ("which-variance", 1, "step forwards"),
     ("which-variance", 1.208, "upside down"),
     ("which-variance", 0.083, "give its share"),
-    ("which-variance", 0.6, "too small"),
+    ("which-variance", 0.6, "too small, by 0.2: what are V_{t-1} and V_t for these data?"),
     ("which-variance", -1, "cannot be negative"),
 ]
 

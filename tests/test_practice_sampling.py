@@ -85,9 +85,9 @@ WRONG = [
     ),
     ("heun-step", lambda f, y, r, s: y + (s - r) * f(y + (s - r) / 2 * f(y, r), (r + s) / 2), "midpoint"),
     ("budget", (200, 2000), "exchanged"),
-    ("budget", (2000, 2000), "second order is too large"),
-    ("budget", (2000, 20), "second order is too small"),
-    ("budget", (200, 200), "first order is too small"),
+    ("budget", (2000, 2000), "second order is too large: with which power of the step"),
+    ("budget", (2000, 20), "second order is too small: with which power of the step"),
+    ("budget", (200, 200), "first order is too small: with which power of the step"),
     ("budget", (float("nan"), 200), "first order is not right"),
     ("budget", 2000, "two numbers"),
 ]

@@ -92,7 +92,7 @@ WRONG = [
     ("silent", 1, "velocity"),
     ("silent", 0.7071, "root"),
     ("silent", 0, "perfect"),
-    ("silent", 0.3, "too small"),
+    ("silent", 0.3, "too small: at SNR 1, how much of x_t is image"),
     ("silent", "half", "give one number"),
 ]
 

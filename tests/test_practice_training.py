@@ -139,8 +139,8 @@ WRONG = [
     ("silent-quarter", 0.1215, "perfect network"),
     ("silent-quarter", 0.25, "floor"),
     ("silent-quarter", 1, "within the quarter"),
-    ("silent-quarter", 0.5, "too large"),
-    ("silent-quarter", 0.2, "too small"),
+    ("silent-quarter", 0.5, "too large: it is a mean over all t"),
+    ("silent-quarter", 0.2, "too small: it is a mean over all t"),
     ("silent-quarter", "half", "give one number"),
 ]
 

@@ -140,8 +140,8 @@ WRONG = [
     ("far-away", 1 / 4, "over the pixels too"),
     ("far-away", 0, "does move"),
     ("far-away", 1, "moves by one"),
-    ("far-away", 0.001, "too small"),
-    ("far-away", 0.5, "too large"),
+    ("far-away", 0.001, "too small: what changes is one value"),
+    ("far-away", 0.5, "too large: what changes is one value"),
     ("far-away", "norm", "give one number"),
 ]
 

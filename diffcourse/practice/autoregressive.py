@@ -208,7 +208,10 @@ def cold_images(answer: Any) -> str:
     for sentence, wrong in suspects.items():
         if abs(value - wrong) < 5e-3:
             raise Mistake(sentence)
-    raise Mistake(f"too {'small' if value < truth else 'large'}" if value == value else "give one number")
+    if value != value:
+        raise Mistake("give one number")
+    how = "small" if value < truth else "large"
+    raise Mistake(f"too {how}: a whole image is tempered as one; square its share, and divide by all eleven squares")
 
 
 EXERCISES: tuple[Exercise, ...] = (

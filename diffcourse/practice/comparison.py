@@ -158,7 +158,8 @@ def many_seeds(guess: Any) -> str:
     for sentence, wrong in suspects.items():
         if value == wrong:
             raise Mistake(sentence)
-    raise Mistake("too few" if value < truth else "more than are needed")
+    how = "too few" if value < truth else "more than are needed"
+    raise Mistake(f"{how}: how large is the error of a mean of n, and by how much is that of a difference larger?")
 
 
 EXERCISES: tuple[Exercise, ...] = (

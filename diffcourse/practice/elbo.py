@@ -194,7 +194,8 @@ def first_steps(guess: Any) -> str:
     for sentence, wrong in suspects.items():
         if abs(value - wrong) <= 0.01:
             raise Mistake(sentence)
-    raise Mistake(f"too {'small' if value < truth else 'large'}, by {abs(value - truth):.1g}")
+    how = "small" if value < truth else "large"
+    raise Mistake(f"too {how}, by {abs(value - truth):.1g}: what does a step add to the noise before it, early and late?")
 
 
 EXERCISES: tuple[Exercise, ...] = (

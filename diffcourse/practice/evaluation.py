@@ -204,7 +204,10 @@ def lucky(guess: Any) -> str:
     for sentence, wrong in suspects.items():
         if abs(value - wrong) < 0.01:
             raise Mistake(sentence)
-    raise Mistake(f"too {'small' if value < truth else 'large'}" if value == value else "give one number")
+    if value != value:
+        raise Mistake("give one number")
+    how = "small" if value < truth else "large"
+    raise Mistake(f"too {how}: draw twenty such measurements a thousand times over, and average the smallest")
 
 
 EXERCISES: tuple[Exercise, ...] = (

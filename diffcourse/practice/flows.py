@@ -224,7 +224,10 @@ def flow_scale(guess: Any) -> str:
     for sentence, wrong in suspects.items():
         if abs(value - wrong) < 0.005:
             raise Mistake(sentence)
-    raise Mistake(f"too {'small' if value < truth else 'large'}" if value == value else "give one number")
+    if value != value:
+        raise Mistake("give one number")
+    how = "small" if value < truth else "large"
+    raise Mistake(f"too {how}: how wide is the cell of one level, and how many bits does that add to the density's?")
 
 
 EXERCISES: tuple[Exercise, ...] = (

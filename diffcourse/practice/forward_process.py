@@ -334,7 +334,8 @@ def ten_steps(guess: Any) -> str:
     for sentence, wrong in suspects.items():
         if abs(value - wrong) <= 0.01:
             raise Mistake(sentence)
-    raise Mistake(f"too {'small' if value < truth else 'large'}, by {abs(value - truth):.1g}")
+    how = "small" if value < truth else "large"
+    raise Mistake(f"too {how}, by {abs(value - truth):.1g}: ᾱ is a product; how many factors, and how small?")
 
 
 EXERCISES: tuple[Exercise, ...] = (

@@ -229,7 +229,10 @@ def half_a_ring(guess: Any) -> str:
     for sentence, wrong in suspects.items():
         if abs(value - wrong) < 1e-3:
             raise Mistake(sentence)
-    raise Mistake(f"too {'small' if value < truth else 'large'}" if value == value else "give one number")
+    if value != value:
+        raise Mistake("give one number")
+    how = "small" if value < truth else "large"
+    raise Mistake(f"too {how}: two kinds of modes add up, those that both have and those that only the data have")
 
 
 EXERCISES: tuple[Exercise, ...] = (

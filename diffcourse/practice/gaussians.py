@@ -218,7 +218,8 @@ def far_out(guess: Any) -> str:
             raise Mistake(sentence)
     if abs(value - truth) <= 0.05 * truth:
         return f"about {truth:.1f}, and nearly all draws lie within two of that"
-    raise Mistake(f"too {'small' if value < truth else 'large'}")
+    how = "small" if value < truth else "large"
+    raise Mistake(f"too {how}: what does a component add to the squared distance, and how many components are there?")
 
 
 EXERCISES: tuple[Exercise, ...] = (

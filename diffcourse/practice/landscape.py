@@ -134,7 +134,10 @@ def behind_noise(guess: Any) -> str:
     for sentence, wrong in suspects.items():
         if abs(value - wrong) < 2e-4:
             raise Mistake(sentence)
-    raise Mistake(f"too {'small' if value < truth else 'large'}" if value == value else "give one number")
+    if value != value:
+        raise Mistake("give one number")
+    how = "small" if value < truth else "large"
+    raise Mistake(f"too {how}: what does a share of one in a hundred cost at most, and over how many pixels?")
 
 
 EXERCISES: tuple[Exercise, ...] = (

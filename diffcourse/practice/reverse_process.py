@@ -256,7 +256,8 @@ def which_variance(guess: Any) -> str:
     for sentence, wrong in suspects.items():
         if abs(value - wrong) <= 0.004:
             raise Mistake(sentence)
-    raise Mistake(f"too {'small' if value < truth else 'large'}, by {abs(value - truth):.1g}")
+    how = "small" if value < truth else "large"
+    raise Mistake(f"too {how}, by {abs(value - truth):.1g}: what are V_{{t-1}} and V_t for these data?")
 
 
 EXERCISES: tuple[Exercise, ...] = (

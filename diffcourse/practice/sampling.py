@@ -177,7 +177,7 @@ def budget(answer: Any) -> str:
     for got, right, order in ((first, truth[0], "first"), (second, truth[1], "second")):
         if not abs(got / right - 1) < 1e-3:
             how = "too small" if got < right else "too large" if got > right else "not right"
-            raise Mistake(f"the number for the {order} order is {how}")
+            raise Mistake(f"the number for the {order} order is {how}: with which power of the step do errors shrink?")
     raise AssertionError("unequal, but equal in both parts")
 
 

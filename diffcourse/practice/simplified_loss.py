@@ -171,7 +171,10 @@ def silent(guess: Any) -> str:
     for sentence, wrong in suspects.items():
         if abs(value - wrong) < 1e-3:
             raise Mistake(sentence)
-    raise Mistake(f"too {'small' if value < truth else 'large'}" if value == value else "give one number")
+    if value != value:
+        raise Mistake("give one number")
+    how = "small" if value < truth else "large"
+    raise Mistake(f"too {how}: at SNR 1, how much of x_t is image, and which multiple of x_t goes with v = 0?")
 
 
 EXERCISES: tuple[Exercise, ...] = (

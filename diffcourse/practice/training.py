@@ -222,7 +222,10 @@ def silent_quarter(guess: Any) -> str:
     for sentence, wrong in suspects.items():
         if abs(value - wrong) < 2e-3:
             raise Mistake(sentence)
-    raise Mistake(f"too {'small' if value < truth else 'large'}" if value == value else "give one number")
+    if value != value:
+        raise Mistake("give one number")
+    how = "small" if value < truth else "large"
+    raise Mistake(f"too {how}: it is a mean over all t; which quarter is silent, and how high is the floor elsewhere?")
 
 
 EXERCISES: tuple[Exercise, ...] = (

@@ -205,7 +205,10 @@ def far_away(guess: Any) -> str:
     for sentence, wrong in suspects.items():
         if abs(value - wrong) < 1e-5:
             raise Mistake(sentence)
-    raise Mistake(f"too {'small' if value < truth else 'large'}" if value == value else "give one number")
+    if value != value:
+        raise Mistake("give one number")
+    how = "small" if value < truth else "large"
+    raise Mistake(f"too {how}: what changes is one value; how many values share the mean?")
 
 
 EXERCISES: tuple[Exercise, ...] = (
