@@ -195,7 +195,8 @@ def first_steps(guess: Any) -> str:
         if abs(value - wrong) <= 0.01:
             raise Mistake(sentence)
     how = "small" if value < truth else "large"
-    raise Mistake(f"too {how}, by {abs(value - truth):.1g}: what does a step add to the noise before it, early and late?")
+    off = f"too {how}, by {abs(value - truth):.1g}"
+    raise Mistake(f"{off}: what does a step add to the noise before it, at small t and at large t?")
 
 
 EXERCISES: tuple[Exercise, ...] = (
