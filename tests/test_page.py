@@ -179,6 +179,10 @@ FINDINGS = """() => {
     if (!e.complete || !e.naturalWidth) found.push('image does not show: ' + e.src.slice(0, 80));
   }
   if (!document.documentElement.lang) found.push('no language');
+  for (const e of document.querySelectorAll('details')) e.open = true;
+  for (const e of document.querySelectorAll('.toggle-hidden')) e.classList.remove('toggle-hidden');
+  for (const e of document.querySelectorAll('pre, div.math:has(.eqno) mjx-container'))
+    if (e.scrollWidth > e.clientWidth + 1) found.push('wider than the page: ' + (e.closest('[id]').id + ' ' + e.textContent).slice(0, 80));
   return found;
 }"""
 
