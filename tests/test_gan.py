@@ -312,6 +312,16 @@ def test_what_is_compared_has_as_many_weights_as_it_should(data: str, weights: i
     assert sum(p.numel() for p in GAN(config).parameters()) == pytest.approx(weights, rel=0.05)
 
 
+def test_a_deep_generator_starts_with_features_of_size_one_and_so_off_the_flat_ends_of_the_tanh() -> None:
+    torch.manual_seed(0)
+    generator = GAN(replace(TINY, channels=1, height=32, width=32, base_width=64, multipliers=(1, 2, 4))).generator
+    x = generator.linear(torch.randn(64, TINY.latent)).unflatten(1, generator.start)
+    for layer in generator.layers:
+        x = layer(x)
+        if isinstance(layer, nn.ConvTranspose2d):
+            assert 0.7 < x.std().item() < 1.2  # a little less than 1, as at the border half of the kernel meets nothing
+
+
 # Between latents
 
 
