@@ -161,8 +161,8 @@ def test_a_report_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
             assert found["utilisation"] == pytest.approx(expected, rel=0.01, abs=1e-4)
         r = report["ratios"][kind]["diffusers"]
         assert r["lowest"] <= r["median"] <= r["highest"]
-    shown = bench.table(report | {"equal_time": {"diffcourse": {"seconds": 3.0, "held_out_loss": 0.5, "steps": 9}}})
-    assert "training, ours over diffusers's" in shown and "held-out loss after 3 s: diffcourse 0.50000 (9 steps)" in shown
+    shown = bench.table(report | {"equal_time": {"diffcourse": [{"learning_rate": 0.1, "seconds": 3.0, "held_out_loss": 0.5, "steps": 9}]}})
+    assert "training, ours over diffusers's" in shown and "held-out loss after 3 s: diffcourse 0.50000 (9 steps, learning rate 0.1)" in shown
 
 
 def test_memory_grows_with_the_batch() -> None:
@@ -181,9 +181,12 @@ def many_images() -> ImageData:
 def test_equal_time_is_equal() -> None:
     passed = []
     settings = {name: setting() for name in ("diffcourse", "diffusers")}
-    found = equal_time(settings, 0.01, setting().data, turn=0.1, progress=passed.append)
-    assert sum(passed) == pytest.approx(sum(f["seconds"] for f in found.values()), abs=0.2)
-    for f in found.values():
+    found = equal_time(settings, 0.01, setting().data, [1e-3, 2e-3], turn=0.1, progress=passed.append)
+    assert [[f["learning_rate"] for f in trained] for trained in found.values()] == [[1e-3, 2e-3]] * 2
+    every = [f for trained in found.values() for f in trained]
+    assert sum(passed) == pytest.approx(sum(f["seconds"] for f in every), abs=0.2)
+    assert len({f["held_out_loss"] for f in every}) == 4
+    for f in every:
         assert f["seconds"] >= 0.6 and f["steps"] > 1 and 0 < f["held_out_loss"] < 5
 
 
@@ -210,3 +213,15 @@ def test_the_command_writes_what_it_measured(
     assert set(report["candidates"]) == set(report["equal_time"]) == {"diffcourse", "diffusers"}
     assert bench.table(report) == capsys.readouterr().out.strip("\n")
     assert os.listdir(tmp_path) == ["speed.json"] and SAMPLING_STEPS <= 9
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--learning-rates", "0.001"], "--learning-rates are for trainings of equal time: give --equal-time as well"),
+        (["--equal-time", "1", "--learning-rates", "0.001", "-2"], "learning rate = -2: give a number above 0"),
+    ],
+)
+def test_learning_rates_that_make_no_sense(options: list[str], says: str, capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["bench", "--data", "digits", *options]) == 2
+    assert says in capsys.readouterr().err

@@ -134,33 +134,48 @@ def equal_time(
     settings: dict[str, Setting],
     minutes: float,
     held_out: ImageData,
+    rates: Sequence[float],
     *,
     turn: float = 5.0,
     progress: Callable[[float], object] = lambda seconds: None,
-) -> dict[str, dict]:
+) -> dict[str, list[dict]]:
     """Train each candidate for as long as the others, in short turns, and measure its loss on images that none has seen.
 
+    Which learning rate is best differs from network to network, so that each is trained with all of them.
+
+    Args:
+        rates: learning rates.
+
     Returns:
-        for each its steps and held-out L_simple.
+        for each candidate and each rate the steps and the held-out L_simple.
     """
-    candidates = {name: CANDIDATES[name](setting) for name, setting in settings.items()}
+    candidates = {(name, rate): CANDIDATES[name](replace(settings[name], learning_rate=rate)) for rate in rates for name in settings}
     for c in candidates.values():  # what happens once, as compilation, is not counted
         c.train_step()
     spent = dict.fromkeys(candidates, 0.0)
     while any(s < 60 * minutes for s in spent.values()):
-        name = min(spent, key=spent.get)
+        key = min(spent, key=spent.get)
         started = time.perf_counter()
-        until = started + min(turn, 60 * minutes - spent[name])
+        until = started + min(turn, 60 * minutes - spent[key])
         while time.perf_counter() < until:
-            candidates[name].train_step()
-            _wait(candidates[name])
+            candidates[key].train_step()
+            _wait(candidates[key])
         took = time.perf_counter() - started
-        spent[name] += took
+        spent[key] += took
         progress(took)
-    return {
-        name: {"steps": c.step, "seconds": round(spent[name], 1), "held_out_loss": c.held_out_loss(held_out.images), "way": way(c.setting)}
-        for name, c in candidates.items()
-    }
+    found = {name: [] for name in settings}
+    for (name, rate), c in candidates.items():
+        loss = c.held_out_loss(held_out.images)
+        found[name].append(
+            {
+                "learning_rate": rate,
+                "steps": c.step,
+                "seconds": round(spent[name, rate], 1),
+                "held_out_loss": loss,
+                "way": way(c.setting),
+            }
+        )
+    return found
 
 
 def way(setting: Setting) -> str:
@@ -186,8 +201,12 @@ def table(report: dict) -> str:
     for kind, ratios in report["ratios"].items():
         for name, r in ratios.items():
             lines.append(f"{kind}, ours over {name}'s: {r['median']:.2f} ({r['lowest']:.2f} to {r['highest']:.2f})")
-    for name, found in report.get("equal_time", {}).items():
-        lines.append(f"held-out loss after {found['seconds']:.0f} s: {name} {found['held_out_loss']:.5f} ({found['steps']} steps)")
+    for name, trained in report.get("equal_time", {}).items():
+        for found in trained:
+            lines.append(
+                f"held-out loss after {found['seconds']:.0f} s: {name} {found['held_out_loss']:.5f} "
+                f"({found['steps']} steps, learning rate {found['learning_rate']:g})"
+            )
     return "\n".join(lines)
 
 

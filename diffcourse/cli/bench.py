@@ -37,6 +37,9 @@ def add_options(command: argparse.ArgumentParser, arguments: Sequence[str]) -> N
     command.add_argument("--compile", action="store_true", help="torch.compile all networks first")
     command.add_argument("--rounds", type=int, default=10, help="timings of each (default: %(default)s)")
     command.add_argument("--equal-time", type=float, metavar="MINUTES", help="train each so long, compare the held-out losses")
+    command.add_argument(
+        "--learning-rates", type=float, nargs="+", metavar="RATE", help="for equal time: each is trained with all of them (default: by preset)"
+    )
     command.add_argument("--out", help="a .json for all numbers")
     add_fields(command.add_argument_group("network"), DDPMConfig)
 
@@ -56,6 +59,11 @@ def run(options: argparse.Namespace, started: float, arguments: Sequence[str]) -
         raise InputError(f"rounds = {options.rounds}: give at least 1")
     if options.equal_time is not None and not 0 < options.equal_time < float("inf"):
         raise InputError(f"equal time = {options.equal_time:g}: give a number of minutes above 0")
+    if options.learning_rates is not None and options.equal_time is None:
+        raise InputError("--learning-rates are for trainings of equal time: give --equal-time as well")
+    for rate in options.learning_rates or ():
+        if not 0 < rate < float("inf"):
+            raise InputError(f"learning rate = {rate:g}: give a number above 0")
     if options.precision == "best" and options.channels_last:
         raise InputError("--precision best tries both memory layouts: leave out --channels-last")
     data = load(options.data, root=options.root, download=options.download, size=options.size)
@@ -94,9 +102,14 @@ def run(options: argparse.Namespace, started: float, arguments: Sequence[str]) -
         report |= bench.compare(to_train, to_sample, rounds=options.rounds, progress=bar.update)
     if held_out is not None:
         with tqdm(total=100, desc="equal time", bar_format=layout) as bar:
-            share = 100 / (60 * options.equal_time * len(names))
+            rates = options.learning_rates or [config.learning_rate]
+            share = 100 / (60 * options.equal_time * len(names) * len(rates))
             report["equal_time"] = bench.equal_time(
-                to_train, options.equal_time, held_out, progress=lambda seconds: bar.update(min(share * seconds, 100 - bar.n))
+                to_train,
+                options.equal_time,
+                held_out,
+                rates,
+                progress=lambda seconds: bar.update(min(share * seconds, 100 - bar.n)),
             )
     print(bench.table(report))
     if options.out is not None:
