@@ -59,7 +59,7 @@ PRESETS: dict[str, tuple[DDPMConfig, TrainConfig]] = {
 COMPARED: dict[str, dict[str, tuple[ImageConfig, TrainConfig]]] = {
     "ddpm": {
         "digits": (DDPMConfig(schedule="cosine", levels=17, learned_variance=True), TrainConfig(steps=1, batch=32)),
-        "mnist": (replace(_GREY_28, classes=0), replace(_GREY_28_TRAINING, precision="bf16")),
+        "mnist": (replace(_GREY_28, classes=0), replace(_GREY_28_TRAINING, batch=64, precision="bf16")),
         "toy": (
             DDPMConfig(
                 height=1, width=2, schedule="cosine", base_width=16, multipliers=(1,), attention=(), learned_variance=True
@@ -73,8 +73,8 @@ COMPARED: dict[str, dict[str, tuple[ImageConfig, TrainConfig]]] = {
             TrainConfig(steps=1, batch=32, learning_rate=4e-3),
         ),
         "mnist": (
-            PixelCNNConfig(height=28, width=28, features=88, layers=7, first_kernel=7, head=128, dropout=0.05),
-            TrainConfig(steps=1, learning_rate=1e-3, warmup_steps=500, ema_decay=0.999, precision="bf16"),
+            PixelCNNConfig(height=28, width=28, features=88, layers=7, first_kernel=7, head=128),
+            TrainConfig(steps=1, batch=16, learning_rate=2e-3, ema_decay=0.99, precision="bf16"),
         ),
         "toy": (
             PixelCNNConfig(height=1, width=2, output="logistics", mixtures=10, features=16, first_kernel=3, head=32),
@@ -88,8 +88,8 @@ COMPARED: dict[str, dict[str, tuple[ImageConfig, TrainConfig]]] = {
             TrainConfig(steps=1, learning_rate=3e-3),
         ),
         "mnist": (
-            VAEConfig(height=28, width=28, latent=40, base_width=48, patch=2, prior=128),
-            TrainConfig(steps=1, batch=128, learning_rate=1e-3, warmup_steps=500, ema_decay=0.999, precision="bf16"),
+            VAEConfig(height=28, width=28, latent=40, base_width=48, patch=2, decoder="mixture", prior=128),
+            TrainConfig(steps=1, learning_rate=2e-3, ema_decay=0.998, precision="bf16"),
         ),
         "toy": (
             VAEConfig(height=1, width=2, latent=2, base_width=24, multipliers=(1,), blocks=2, groups=1),
@@ -103,15 +103,16 @@ COMPARED: dict[str, dict[str, tuple[ImageConfig, TrainConfig]]] = {
             TrainConfig(steps=1, batch=128, momentum=0.5, weight_decay=0.0, gradient_clip=1000.0),
         ),
         "mnist": (
-            GANConfig(height=28, width=28, latent=50, base_width=96, gamma=10.0),
+            GANConfig(height=28, width=28, latent=50, base_width=96),
             TrainConfig(
                 steps=1,
+                batch=32,
                 learning_rate=5e-4,
-                warmup_steps=500,
                 momentum=0.5,
                 weight_decay=0.0,
-                ema_decay=0.999,
+                ema_decay=0.998,
                 gradient_clip=1000.0,
+                precision="bf16",
             ),
         ),
         "toy": (
@@ -125,8 +126,8 @@ COMPARED: dict[str, dict[str, tuple[ImageConfig, TrainConfig]]] = {
             TrainConfig(steps=1, learning_rate=5e-3),
         ),
         "mnist": (
-            FlowConfig(height=28, width=28, scales=2, couplings=8, hidden=215, dropout=0.1),
-            TrainConfig(steps=1, learning_rate=2e-3, warmup_steps=500, ema_decay=0.999, precision="bf16"),
+            FlowConfig(height=28, width=28, scales=2, couplings=6, hidden=256),
+            TrainConfig(steps=1, batch=32, learning_rate=2e-3, ema_decay=0.998, precision="bf16"),
         ),
         "toy": (
             FlowConfig(height=1, width=2, kind="realnvp", scales=0, couplings=8, hidden=45),
