@@ -59,7 +59,10 @@ PRESETS: dict[str, tuple[DDPMConfig, TrainConfig]] = {
 COMPARED: dict[str, dict[str, tuple[ImageConfig, TrainConfig]]] = {
     "ddpm": {
         "digits": (DDPMConfig(schedule="cosine", levels=17, learned_variance=True), TrainConfig(steps=1, batch=32)),
-        "mnist": (replace(_GREY_28, classes=0), replace(_GREY_28_TRAINING, batch=64, precision="bf16")),
+        "mnist": (
+            replace(_GREY_28, classes=0),
+            TrainConfig(steps=1, warmup_steps=200, ema_decay=0.998, precision="bf16"),
+        ),
         "toy": (
             DDPMConfig(
                 height=1, width=2, schedule="cosine", base_width=16, multipliers=(1,), attention=(), learned_variance=True
@@ -73,8 +76,8 @@ COMPARED: dict[str, dict[str, tuple[ImageConfig, TrainConfig]]] = {
             TrainConfig(steps=1, batch=32, learning_rate=4e-3),
         ),
         "mnist": (
-            PixelCNNConfig(height=28, width=28, features=88, layers=7, first_kernel=7, head=128),
-            TrainConfig(steps=1, batch=16, learning_rate=2e-3, ema_decay=0.99, precision="bf16"),
+            PixelCNNConfig(height=28, width=28, features=88, layers=7, first_kernel=7, head=128, dropout=0.05),
+            TrainConfig(steps=1, batch=16, precision="bf16"),
         ),
         "toy": (
             PixelCNNConfig(height=1, width=2, output="logistics", mixtures=10, features=16, first_kernel=3, head=32),
@@ -108,8 +111,8 @@ COMPARED: dict[str, dict[str, tuple[ImageConfig, TrainConfig]]] = {
             TrainConfig(
                 steps=1,
                 batch=32,
-                learning_rate=5e-4,
-                momentum=0.5,
+                learning_rate=1e-3,
+                momentum=0.0,
                 weight_decay=0.0,
                 ema_decay=0.998,
                 gradient_clip=1000.0,
