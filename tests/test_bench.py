@@ -165,6 +165,18 @@ def test_a_report_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "training, ours over diffusers's" in shown and "held-out loss after 3 s: diffcourse 0.50000 (9 steps, learning rate 0.1)" in shown
 
 
+def test_a_peer_has_its_channels_where_the_preset_has_them_or_where_ours_has_them() -> None:
+    ours = replace(CONFIG, base_width=8, multipliers=(1, 4), blocks=2)
+    both = setting(config=ours, peer=replace(CONFIG, patch=2, multipliers=(1, 1), groups=4))
+    levels = [CANDIDATES[name](both).network.network.config for name in ("diffusers", "diffusers-as-ours")]
+    first, second = ([width / level.block_out_channels[0] for width in level.block_out_channels] for level in levels)
+    assert (first, second) == ([1, 1, 1], [1, 4])
+    assert [level.layers_per_block for level in levels] == [CONFIG.blocks, 2]
+    target = CANDIDATES["diffcourse"](both).parameters
+    for name in ("diffusers", "diffusers-as-ours"):
+        assert CANDIDATES[name](both).parameters == pytest.approx(target, rel=0.3)
+
+
 def test_memory_grows_with_the_batch() -> None:
     if not Path("/proc/self/status").exists():
         pytest.skip("only Linux tells")
@@ -195,7 +207,7 @@ def test_peers_that_are_missing_are_named_and_left_out(monkeypatch: pytest.Monke
     said = []
     assert available(["denoising-diffusion-pytorch"], setting(), said.append) == ["diffcourse"]
     assert len(said) == 1 and "is not installed: pip install denoising-diffusion-pytorch" in said[0]
-    with pytest.raises(InputError, match="unknown peer 'edm'; choose among diffusers, diffusers-as-found"):
+    with pytest.raises(InputError, match="unknown peer 'edm'; choose among diffusers, diffusers-as-ours, diffusers-as-found"):
         available(["edm"], setting(), said.append)
 
 

@@ -2,7 +2,8 @@
 
 All are trained on the same batch with L_simple, AdamW, clipped gradients and an average of the weights, so that a difference
 in speed is a difference of the networks. "diffusers-as-found" is the exception: the loop of diffusers' own example
-`train_unconditional.py`, with its data loader, in single precision and without an average.
+`train_unconditional.py`, with its data loader, in single precision and without an average. "diffusers-as-ours" has its channels where
+ours has them, "diffusers" where the preset has them.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class Setting:
     data: ImageData
     batch: int
     device: torch.device
+    peer: DDPMConfig | None = None
+    """A model whose levels, blocks and attention the others have, but for the number of channels; ours when left out."""
     learning_rate: float = 2e-4
     precision: str = "fp32"
     compile: bool = False
@@ -216,10 +219,12 @@ class _Sample(nn.Module):
         return self.network(x, t, return_dict=False)[0]
 
 
-def diffusers_network(setting: Setting) -> nn.Module:
-    """diffusers' UNet2DModel, arranged as for the published CIFAR-10 weights, with about as many weights as ours.
+def diffusers_network(setting: Setting, arranged: DDPMConfig) -> nn.Module:
+    """diffusers' UNet2DModel with the details of the published CIFAR-10 weights, and about as many weights as ours.
 
-    A patch of our network becomes a level of its own, since it works at full resolution.
+    Args:
+        arranged: whose levels, blocks and attention it has. A patch becomes a level of its own, since diffusers works at full
+            resolution.
     """
     with suppress(InputError):  # diffusers imports torchvision where it is installed, and needs it mended
         torchvision_datasets()
@@ -227,7 +232,7 @@ def diffusers_network(setting: Setting) -> nn.Module:
         from diffusers import UNet2DModel
     except ImportError:
         raise InputError("diffusers is not installed: pip install diffusers") from None
-    config = setting.config
+    config = arranged
     levels = (1,) * (config.patch > 1) + config.multipliers
     attention = {level + (config.patch > 1) for level in config.attention}
 
@@ -263,7 +268,7 @@ def denoising_diffusion_network(setting: Setting) -> nn.Module:
             "denoising-diffusion-pytorch is not installed: pip install denoising-diffusion-pytorch, or, to keep your torch, "
             "pip install --no-deps denoising-diffusion-pytorch einops ema-pytorch accelerate"
         ) from None
-    config = setting.config
+    config = setting.peer or setting.config
     levels = (1,) * (config.patch > 1) + config.multipliers
 
     def build(width: int) -> nn.Module:
@@ -281,7 +286,7 @@ def _closest(build: Callable[[int], nn.Module], setting: Setting, multiple: int)
             return sum(p.numel() for p in build(width).parameters())
 
     target = sum(p.numel() for p in our_network(setting).parameters())
-    widths = range(multiple, 4 * setting.config.base_width + 1, multiple)
+    widths = range(multiple, 16 * setting.config.base_width + 1, multiple)
     first_above = bisect_left(widths, target, key=weights)
     around = widths[max(0, first_above - 1) : first_above + 1]
     return build(min(around, key=lambda width: abs(weights(width) - target)))
@@ -289,8 +294,9 @@ def _closest(build: Callable[[int], nn.Module], setting: Setting, multiple: int)
 
 CANDIDATES: dict[str, Callable[[Setting], Candidate]] = {
     "diffcourse": lambda setting: Candidate(our_network(setting), setting),
-    "diffusers": lambda setting: Candidate(diffusers_network(setting), setting),
-    "diffusers-as-found": lambda setting: DiffusersAsFound(diffusers_network(setting), setting),
+    "diffusers": lambda setting: Candidate(diffusers_network(setting, setting.peer or setting.config), setting),
+    "diffusers-as-ours": lambda setting: Candidate(diffusers_network(setting, setting.config), setting),
+    "diffusers-as-found": lambda setting: DiffusersAsFound(diffusers_network(setting, setting.peer or setting.config), setting),
     "denoising-diffusion-pytorch": lambda setting: Candidate(denoising_diffusion_network(setting), setting),
 }
 """By name: how to build each for a setting."""

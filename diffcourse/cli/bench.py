@@ -13,6 +13,7 @@ from pathlib import Path
 from diffcourse.cli.options import add_data, add_fields, choose_device, chosen_configurations, limit_threads
 from diffcourse.config import DDPMConfig
 from diffcourse.errors import InputError
+from diffcourse.presets import preset
 
 SUMMARY = "Compare the speed of our network with that of other libraries."
 
@@ -23,7 +24,7 @@ examples:
   diffcourse bench --data cifar10 --device cuda --precision bf16 --channels-last --compile --peers diffusers,diffusers-as-found
 
 Our network, that of the preset and of the options below, trains and samples beside others of as many weights, on the same images
-and in the same minutes. With --precision best each is run in its own fastest way of fp32 and bf16 and two memory layouts.
+and in the same minutes. The others have the preset's levels, and diffusers-as-ours those of the options. With --precision best each is run in its own fastest way of fp32 and bf16 and two memory layouts.
 """
 
 
@@ -77,6 +78,7 @@ def run(options: argparse.Namespace, started: float, arguments: Sequence[str]) -
         data,
         config.batch,
         device,
+        peer=bench.comparable(preset(options.data, data.image_shape)[0]),
         learning_rate=config.learning_rate,
         precision=config.precision,
         compile=options.compile,
