@@ -561,28 +561,33 @@ LINE = (
     ),
     Claim(
         "eq-dpm-solver-eta",
-        r"\begin{aligned} x_s &= \sqrt{\frac{1-\bar\alpha_s}{1-\bar\alpha_t}}\, \exp\big(\eta^2 (\lambda_t - \lambda_s)\big)\, x_t + \sqrt{\bar\alpha_s}\, \big(1 - \exp\big((1 + \eta^2) (\lambda_t - \lambda_s)\big)\big)\, f(\lambda_t) \\"
+        r"\begin{aligned} x_s &= \sqrt{\frac{1-\bar\alpha_s}{1-\bar\alpha_t}}\, \exp\big(\eta^2 (\lambda_t - \lambda_s)\big)\, x_t \\"
+        r" &\quad + \sqrt{\bar\alpha_s}\, \big(1 - \exp\big((1 + \eta^2) (\lambda_t - \lambda_s)\big)\big)\, f(\lambda_t) \\"
         r" &\quad + \sqrt{1-\bar\alpha_s}\, \sqrt{1 - \exp\big(2 \eta^2 (\lambda_t - \lambda_s)\big)}\; z \end{aligned}",
         "for a guess that is right the image and all noise are those of x_s; with η = 1 the fresh noise is DDPM's",
         dpm_solver_eta,
         (
             NearMiss(
-                r"\begin{aligned} x_s &= \sqrt{\frac{1-\bar\alpha_s}{1-\bar\alpha_t}}\, \exp\big(\eta^2 (\lambda_t - \lambda_s)\big)\, x_t + \sqrt{\bar\alpha_s}\, \big(1 - \exp\big((1 + \eta^2) (\lambda_t - \lambda_s)\big)\big)\, f(\lambda_t) \\"
+                r"\begin{aligned} x_s &= \sqrt{\frac{1-\bar\alpha_s}{1-\bar\alpha_t}}\, \exp\big(\eta^2 (\lambda_t - \lambda_s)\big)\, x_t \\"
+                r" &\quad + \sqrt{\bar\alpha_s}\, \big(1 - \exp\big((1 + \eta^2) (\lambda_t - \lambda_s)\big)\big)\, f(\lambda_t) \\"
                 r" &\quad + \sqrt{1-\bar\alpha_s}\, \sqrt{1 - \exp\big(\eta^2 (\lambda_t - \lambda_s)\big)}\; z \end{aligned}",
                 "half the exponent of the fresh noise: it does not fill up what is missing",
             ),
             NearMiss(
-                r"\begin{aligned} x_s &= \sqrt{\frac{1-\bar\alpha_s}{1-\bar\alpha_t}}\, \exp\big((\lambda_t - \lambda_s)\big)\, x_t + \sqrt{\bar\alpha_s}\, \big(1 - \exp\big((1 + \eta^2) (\lambda_t - \lambda_s)\big)\big)\, f(\lambda_t) \\"
+                r"\begin{aligned} x_s &= \sqrt{\frac{1-\bar\alpha_s}{1-\bar\alpha_t}}\, \exp\big((\lambda_t - \lambda_s)\big)\, x_t \\"
+                r" &\quad + \sqrt{\bar\alpha_s}\, \big(1 - \exp\big((1 + \eta^2) (\lambda_t - \lambda_s)\big)\big)\, f(\lambda_t) \\"
                 r" &\quad + \sqrt{1-\bar\alpha_s}\, \sqrt{1 - \exp\big(2 \eta^2 (\lambda_t - \lambda_s)\big)}\; z \end{aligned}",
                 "the old noise shrunk by as much for any share of fresh noise",
             ),
             NearMiss(
-                r"\begin{aligned} x_s &= \sqrt{\frac{1-\bar\alpha_s}{1-\bar\alpha_t}}\, \exp\big(\eta^2 (\lambda_t - \lambda_s)\big)\, x_t + \sqrt{\bar\alpha_s}\, \big(1 - \exp\big(\eta^2 (\lambda_t - \lambda_s)\big)\big)\, f(\lambda_t) \\"
+                r"\begin{aligned} x_s &= \sqrt{\frac{1-\bar\alpha_s}{1-\bar\alpha_t}}\, \exp\big(\eta^2 (\lambda_t - \lambda_s)\big)\, x_t \\"
+                r" &\quad + \sqrt{\bar\alpha_s}\, \big(1 - \exp\big(\eta^2 (\lambda_t - \lambda_s)\big)\big)\, f(\lambda_t) \\"
                 r" &\quad + \sqrt{1-\bar\alpha_s}\, \sqrt{1 - \exp\big(2 \eta^2 (\lambda_t - \lambda_s)\big)}\; z \end{aligned}",
                 "too little of the guess: the image fades",
             ),
             NearMiss(
-                r"\begin{aligned} x_s &= \sqrt{\frac{1-\bar\alpha_s}{1-\bar\alpha_t}}\, \exp\big(\eta (\lambda_t - \lambda_s)\big)\, x_t + \sqrt{\bar\alpha_s}\, \big(1 - \exp\big((1 + \eta) (\lambda_t - \lambda_s)\big)\big)\, f(\lambda_t) \\"
+                r"\begin{aligned} x_s &= \sqrt{\frac{1-\bar\alpha_s}{1-\bar\alpha_t}}\, \exp\big(\eta (\lambda_t - \lambda_s)\big)\, x_t \\"
+                r" &\quad + \sqrt{\bar\alpha_s}\, \big(1 - \exp\big((1 + \eta) (\lambda_t - \lambda_s)\big)\big)\, f(\lambda_t) \\"
                 r" &\quad + \sqrt{1-\bar\alpha_s}\, \sqrt{1 - \exp\big(\eta (\lambda_t - \lambda_s)\big)}\; z \end{aligned}",
                 "the share in place of its square, and half of it: the noise adds up to too much",
             ),
@@ -604,6 +609,7 @@ IN_TEXT: dict[str, Literal["true", "setting"]] = {
     r"\bar\alpha_t/\bar\alpha_s": "setting",
     r"\beta_t V_{t-1}/V_t": "setting",
     r"\eta = 0": "setting",
+    r"\eta = 0.6": "setting",
     r"\eta = 1": "setting",
     r"\exp(\lambda)": "setting",
     r"\exp(\lambda_t)": "setting",
