@@ -140,5 +140,25 @@ def test_processes_that_do_not_find_each_other(monkeypatch: pytest.MonkeyPatch):
             pass
 
 
+def test_after_a_failed_start_the_same_program_can_start_processes(tmp_path: Path):
+    """torch numbers its groups, also those that fail: with other numbers the processes would wait for each other for ever."""
+    program = """
+import os, sys, torch
+from diffcourse import cli
+from diffcourse.errors import InputError
+from diffcourse.training import distributed
+os.environ["WORLD_SIZE"] = "2"
+try:
+    with distributed.process_group(torch.device("cpu")):
+        pass
+except InputError:
+    del os.environ["WORLD_SIZE"]
+sys.exit(cli.main("train --data digits --steps 1 --processes 2 --batch 4 --out run".split()))
+"""
+    environment = {k: v for k, v in os.environ.items() if k not in ("RANK", "MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE")}
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True, timeout=120)
+    assert (tmp_path / "run" / "checkpoint.pt").exists()
+
+
 if __name__ == "__main__":
     child(Path(sys.argv[1]))

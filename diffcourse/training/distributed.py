@@ -52,6 +52,9 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
             raise InputError(f"process {local} on this machine finds {torch.cuda.device_count()} GPUs: start fewer processes")
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
+    missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if missing:  # torch would number this group before it fails, and the next one would wait for groups of another number
+        raise InputError(f"the training processes do not find each other (no {', '.join(missing)} is set): start them with torchrun")
     try:
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     except (RuntimeError, ValueError) as error:
