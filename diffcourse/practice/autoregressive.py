@@ -17,7 +17,7 @@ from diffcourse.algebra import CLAIMS
 from diffcourse.algebra.autoregressive import cut, k, logistic, plain_stack, window
 from diffcourse.algebra.notation import function, symbol
 from diffcourse.families.pixelcnn import conv_mask, down
-from diffcourse.practice.check import Exercise, Mistake, call, compare
+from diffcourse.practice.check import Exercise, call, compare, one_number, wrong_number
 from diffcourse.practice.expression import Domain, judge
 
 Reference = tuple[Expr, dict[str, Expr]]
@@ -186,12 +186,7 @@ def cold_images(answer: Any) -> str:
         return first["white"] ** power / (first["white"] ** power + sum(other**power for other in others))
 
     truth = float(tempered(2))
-    if isinstance(answer, Tensor) and answer.numel() == 1:
-        answer = answer.item()
-    try:
-        value = float(answer)
-    except (TypeError, ValueError, OverflowError):
-        raise Mistake("give one number") from None
+    value = one_number(answer)
     if abs(value - truth) < 5e-3:
         return "whole images get colder than their pixels do"
     squared = {name: share**2 for name, share in first.items()}
@@ -205,13 +200,8 @@ def cold_images(answer: Any) -> str:
             sp.sqrt(first["white"]) / (sp.sqrt(first["white"]) + 10 * sp.sqrt(others[0]))
         ),
     }
-    for sentence, wrong in suspects.items():
-        if abs(value - wrong) < 5e-3:
-            raise Mistake(sentence)
-    if value != value:
-        raise Mistake("give one number")
-    how = "small" if value < truth else "large"
-    raise Mistake(f"too {how}: a whole image is tempered as one; square its share, and divide by all eleven squares")
+    look_at = "a whole image is tempered as one; square its share, and divide by all eleven squares"
+    raise wrong_number(value, truth, suspects, 5e-3, look_at)
 
 
 EXERCISES: tuple[Exercise, ...] = (

@@ -10,7 +10,7 @@ import linecache
 import re
 import textwrap
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
@@ -84,6 +84,38 @@ class Hints:
 def is_stub(answer: Any) -> bool:
     """Whether the place of an answer is still empty."""
     return answer is None or answer is Ellipsis
+
+
+def one_number(answer: Any, wanted: str = "one number") -> float:
+    """The answer as a float.
+
+    Raises:
+        Mistake: unless it can be one, asking for what is wanted.
+    """
+    try:
+        return float(answer)
+    except (TypeError, ValueError, OverflowError):
+        raise Mistake(f"give {wanted}") from None
+
+
+def wrong_number(
+    value: float, truth: float, suspects: Mapping[str, float], tolerance: float, look_at: str, *, by: bool = False
+) -> Mistake:
+    """The mistake in a number that is not the right one.
+
+    Args:
+        suspects: what other numbers would mean; one counts if it is as near to the value as the tolerance.
+        look_at: what to think about when none of them is it; the message also says whether the value is too small or too large.
+        by: say by how much as well.
+    """
+    for sentence, wrong in suspects.items():
+        if abs(value - wrong) <= tolerance:
+            return Mistake(sentence)
+    if value != value:
+        return Mistake("give one number")
+    how = "small" if value < truth else "large"
+    off = f", by {abs(value - truth):.1g}" if by else ""
+    return Mistake(f"too {how}{off}: {look_at}")
 
 
 def call(function: Any, *arguments: Any) -> Any:

@@ -12,7 +12,7 @@ import torch
 from sympy import Expr, Rational
 from torch import Tensor
 
-from diffcourse.practice.check import Exercise, Mistake, call
+from diffcourse.practice.check import Exercise, Mistake, call, one_number
 from diffcourse.practice.expression import Domain, judge
 
 Reference = tuple[Expr, dict[str, Expr]]
@@ -140,10 +140,7 @@ def many_seeds_reference() -> int:
 
 
 def many_seeds(guess: Any) -> str:
-    try:
-        value = float(guess)
-    except (TypeError, ValueError):
-        raise Mistake("give one number") from None
+    value = one_number(guess)
     truth = many_seeds_reference()
     if value == truth:
         return "so many runs of each, for a tenth; now think about the cheaper ways"

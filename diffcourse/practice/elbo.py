@@ -19,7 +19,7 @@ from diffcourse.algebra.notation import family, function, symbol
 from diffcourse.algebra.proving import only
 from diffcourse.diffusion import bound
 from diffcourse.diffusion.schedule import Schedule, cosine, linear
-from diffcourse.practice.check import Exercise, Mistake, call, compare
+from diffcourse.practice.check import Exercise, Mistake, call, compare, one_number, wrong_number
 from diffcourse.practice.expression import Domain, judge
 
 Reference = tuple[Expr, dict[str, Expr]]
@@ -176,10 +176,7 @@ def _nats(schedule: Schedule, last: int) -> float:
 
 
 def first_steps(guess: Any) -> str:
-    try:
-        value = float(guess)
-    except (TypeError, ValueError):
-        raise Mistake("give one number between 0 and 1") from None
+    value = one_number(guess, "one number between 0 and 1")
     if not 0 <= value <= 1:
         raise Mistake("a share lies between 0 and 1")
     schedule = linear(1000)
@@ -191,12 +188,8 @@ def first_steps(guess: Any) -> str:
         "this is the share of the other 900 steps": 1 - truth,
         "this is 1 - ᾱ at step 100, the share of the noise": float(1 - schedule.alpha_bar(100)),
     }
-    for sentence, wrong in suspects.items():
-        if abs(value - wrong) <= 0.01:
-            raise Mistake(sentence)
-    how = "small" if value < truth else "large"
-    off = f"too {how}, by {abs(value - truth):.1g}"
-    raise Mistake(f"{off}: what does a step add to the noise before it, at small t and at large t?")
+    look_at = "what does a step add to the noise before it, at small t and at large t?"
+    raise wrong_number(value, truth, suspects, 0.01, look_at, by=True)
 
 
 EXERCISES: tuple[Exercise, ...] = (

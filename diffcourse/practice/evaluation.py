@@ -15,7 +15,7 @@ from torch import Tensor
 from diffcourse import evaluation
 from diffcourse.algebra import CLAIMS
 from diffcourse.algebra.evaluation import mus, sigmas
-from diffcourse.practice.check import Exercise, Mistake, call, compare
+from diffcourse.practice.check import Exercise, call, compare, one_number, wrong_number
 from diffcourse.practice.expression import Domain, judge
 
 Reference = tuple[Expr, dict[str, Expr]]
@@ -189,10 +189,7 @@ def lucky_reference(checkpoints: int = 20, mean: float = 1.0, deviation: float =
 
 
 def lucky(guess: Any) -> str:
-    try:
-        value = float(guess)
-    except (TypeError, ValueError):
-        raise Mistake("give one number") from None
+    value = one_number(guess)
     truth = lucky_reference()
     if abs(value - truth) <= 0.03:
         return f"on average the smallest of twenty is {truth:.2f}, and no model has become any better"
@@ -201,13 +198,8 @@ def lucky(guess: Any) -> str:
         "one standard deviation below; among twenty there is usually one that is lower": 0.8,
         "averaging twenty would bring you near the mean; choosing the smallest does not": 1.0 - 0.2 / 20**0.5,
     }
-    for sentence, wrong in suspects.items():
-        if abs(value - wrong) < 0.01:
-            raise Mistake(sentence)
-    if value != value:
-        raise Mistake("give one number")
-    how = "small" if value < truth else "large"
-    raise Mistake(f"too {how}: draw twenty such measurements a thousand times over, and average the smallest")
+    look_at = "draw twenty such measurements a thousand times over, and average the smallest"
+    raise wrong_number(value, truth, suspects, 0.01, look_at)
 
 
 EXERCISES: tuple[Exercise, ...] = (

@@ -17,7 +17,7 @@ from diffcourse.algebra import CLAIMS
 from diffcourse.algebra.flows import K, a_theta, b_theta, d, f, p, p_theta, u, x, xs
 from diffcourse.algebra.latex import Slope
 from diffcourse.families.flow import ActNorm
-from diffcourse.practice.check import Exercise, Mistake, call, compare
+from diffcourse.practice.check import Exercise, Mistake, call, compare, one_number, wrong_number
 from diffcourse.practice.expression import Domain, between_0_and_1, judge
 
 Reference = tuple[Expr, dict[str, Expr]]
@@ -204,10 +204,7 @@ def repaired(function: Any) -> str:
 
 
 def flow_scale(guess: Any) -> str:
-    try:
-        value = float(guess)
-    except (TypeError, ValueError):
-        raise Mistake("give one number") from None
+    value = one_number(guess)
     reported = -5.9
     # x = 2 u - 1: the density of u is twice that of x, in each dimension.
     truth = float(bits_formula()((1 - reported) * math.log(2), 256, 1))
@@ -221,13 +218,8 @@ def flow_scale(guess: Any) -> str:
         "the minus has nothing to do with it: a density may be larger than one": -reported,
         "these are the bits of the other model": 1.06,
     }
-    for sentence, wrong in suspects.items():
-        if abs(value - wrong) < 0.005:
-            raise Mistake(sentence)
-    if value != value:
-        raise Mistake("give one number")
-    how = "small" if value < truth else "large"
-    raise Mistake(f"too {how}: how wide is the cell of one level, and how many bits does that add to the density's?")
+    look_at = "how wide is the cell of one level, and how many bits does that add to the density's?"
+    raise wrong_number(value, truth, suspects, 0.005, look_at)
 
 
 EXERCISES: tuple[Exercise, ...] = (

@@ -19,7 +19,7 @@ from diffcourse.algebra.notation import symbol
 from diffcourse.diffusion import process
 from diffcourse.diffusion.process import standard_normal_like
 from diffcourse.diffusion.schedule import Schedule, cosine, linear
-from diffcourse.practice.check import Exercise, Mistake, call, compare, require_type
+from diffcourse.practice.check import Exercise, Mistake, call, compare, one_number, require_type, wrong_number
 from diffcourse.practice.expression import Domain, between_0_and_1, judge
 
 # By hand
@@ -317,10 +317,7 @@ def snr_step(function: Any) -> str:
 
 
 def ten_steps(guess: Any) -> str:
-    try:
-        value = float(guess)
-    except (TypeError, ValueError):
-        raise Mistake("give one number between 0 and 1") from None
+    value = one_number(guess, "one number between 0 and 1")
     if not 0 <= value <= 1:
         raise Mistake("a share lies between 0 and 1")
     truth = float(linear(10).alpha_bar(10))
@@ -331,11 +328,7 @@ def ten_steps(guess: Any) -> str:
     }
     if abs(value - truth) <= 0.01:
         return f"after ten steps ᾱ is {truth:.3f}, so x_T is hardly noisy"
-    for sentence, wrong in suspects.items():
-        if abs(value - wrong) <= 0.01:
-            raise Mistake(sentence)
-    how = "small" if value < truth else "large"
-    raise Mistake(f"too {how}, by {abs(value - truth):.1g}: ᾱ is a product; how many factors, and how small?")
+    raise wrong_number(value, truth, suspects, 0.01, "ᾱ is a product; how many factors, and how small?", by=True)
 
 
 EXERCISES: tuple[Exercise, ...] = (

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from diffcourse.algebra import CLAIMS
 from diffcourse.algebra.gan import P, Q, js_integrand, p_theta, q, x
 from diffcourse.families import gan
-from diffcourse.practice.check import Exercise, Mistake, call, compare
+from diffcourse.practice.check import Exercise, Mistake, call, compare, one_number, wrong_number
 from diffcourse.practice.expression import Domain, between_0_and_1, judge
 
 Reference = tuple[Expr, dict[str, Expr]]
@@ -206,10 +206,7 @@ def own_loss(function: Any) -> str:
 
 
 def half_a_ring(guess: Any) -> str:
-    try:
-        value = float(guess)
-    except (TypeError, ValueError):
-        raise Mistake("give one number") from None
+    value = one_number(guess)
     eighth, quarter = Rational(1, 8), Rational(1, 4)
     here = js_integrand(Q, P)
     kept, lost = here.subs({Q: eighth, P: quarter}), sp.limit(here.subs(Q, eighth), P, 0)
@@ -226,13 +223,8 @@ def half_a_ring(guess: Any) -> str:
         "the modes that are left out cost something, too": float(4 * kept),
         "the generator draws twice as often from the modes that it has, which costs something, too": float(4 * lost),
     }
-    for sentence, wrong in suspects.items():
-        if abs(value - wrong) < 1e-3:
-            raise Mistake(sentence)
-    if value != value:
-        raise Mistake("give one number")
-    how = "small" if value < truth else "large"
-    raise Mistake(f"too {how}: two kinds of modes add up, those that both have and those that only the data have")
+    look_at = "two kinds of modes add up, those that both have and those that only the data have"
+    raise wrong_number(value, truth, suspects, 1e-3, look_at)
 
 
 EXERCISES: tuple[Exercise, ...] = (

@@ -15,7 +15,7 @@ from torch import Tensor
 from diffcourse.algebra import CLAIMS
 from diffcourse.algebra.gaussians import mus, sigmas
 from diffcourse.diffusion import gaussian
-from diffcourse.practice.check import Exercise, Mistake, call, compare
+from diffcourse.practice.check import Exercise, Mistake, call, compare, one_number, wrong_number
 from diffcourse.practice.expression import Domain, judge
 
 # By hand
@@ -200,10 +200,7 @@ def kl_images(function: Any) -> str:
 
 
 def far_out(guess: Any) -> str:
-    try:
-        value = float(guess)
-    except (TypeError, ValueError):
-        raise Mistake("give one number") from None
+    value = one_number(guess)
     if not 0 <= value < math.inf:
         raise Mistake("a distance is a number that is not negative")
     truth = math.sqrt(64 * 64 * 3)  # every component adds its variance, which is one, to the mean squared distance
@@ -218,8 +215,8 @@ def far_out(guess: Any) -> str:
             raise Mistake(sentence)
     if abs(value - truth) <= 0.05 * truth:
         return f"about {truth:.1f}, and nearly all draws lie within two of that"
-    how = "small" if value < truth else "large"
-    raise Mistake(f"too {how}: what does a component add to the squared distance, and how many components are there?")
+    look_at = "what does a component add to the squared distance, and how many components are there?"
+    raise wrong_number(value, truth, {}, 0, look_at)
 
 
 EXERCISES: tuple[Exercise, ...] = (

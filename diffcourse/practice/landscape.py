@@ -13,7 +13,7 @@ from sympy import Expr, Rational, Symbol
 
 from diffcourse.algebra import CLAIMS
 from diffcourse.algebra.landscape import of_few
-from diffcourse.practice.check import Exercise, Mistake, call, compare
+from diffcourse.practice.check import Exercise, call, compare, one_number, wrong_number
 from diffcourse.practice.expression import Domain, between_0_and_1, judge
 
 Reference = tuple[Expr, dict[str, Expr]]
@@ -116,10 +116,7 @@ MIXED, PIXELS = 1.85, 64
 
 
 def behind_noise(guess: Any) -> str:
-    try:
-        value = float(guess)
-    except (TypeError, ValueError):
-        raise Mistake("give one number") from None
+    value = one_number(guess)
     hidden = math.log2(100) / PIXELS
     truth = MIXED - hidden
     if abs(value - truth) < 2e-3:
@@ -131,13 +128,8 @@ def behind_noise(guess: Any) -> str:
         "what counts is the share of good pictures, not that of noise": MIXED - math.log2(1 / 0.99) / PIXELS,
         "this is what the noise costs; what is left without it?": hidden,
     }
-    for sentence, wrong in suspects.items():
-        if abs(value - wrong) < 2e-4:
-            raise Mistake(sentence)
-    if value != value:
-        raise Mistake("give one number")
-    how = "small" if value < truth else "large"
-    raise Mistake(f"too {how}: what does a share of one in a hundred cost at most, and over how many pixels?")
+    look_at = "what does a share of one in a hundred cost at most, and over how many pixels?"
+    raise wrong_number(value, truth, suspects, 2e-4, look_at)
 
 
 EXERCISES: tuple[Exercise, ...] = (

@@ -18,7 +18,7 @@ from diffcourse.algebra.proving import conditional, only
 from diffcourse.diffusion import exact, process
 from diffcourse.diffusion.process import standard_normal_like
 from diffcourse.diffusion.schedule import Schedule, cosine, linear
-from diffcourse.practice.check import Exercise, Mistake, call, compare, require_type
+from diffcourse.practice.check import Exercise, Mistake, call, compare, one_number, require_type, wrong_number
 from diffcourse.practice.expression import Domain, between_0_and_1, judge
 
 Reference = tuple[Expr, dict[str, Expr]]
@@ -244,20 +244,13 @@ def which_variance_reference() -> tuple[float, dict[str, float]]:
 
 
 def which_variance(guess: Any) -> str:
-    try:
-        value = float(guess)
-    except (TypeError, ValueError):
-        raise Mistake("give one number") from None
+    value = one_number(guess)
     truth, suspects = which_variance_reference()
     if not 0 <= value <= 2:
         raise Mistake("a share of β; it cannot be negative, and a step back is not noisier than twice a step forwards")
     if abs(value - truth) <= 0.006:
         return f"the exact share is {truth:.3f}, between the two usual choices"
-    for sentence, wrong in suspects.items():
-        if abs(value - wrong) <= 0.004:
-            raise Mistake(sentence)
-    how = "small" if value < truth else "large"
-    raise Mistake(f"too {how}, by {abs(value - truth):.1g}: what are V_{{t-1}} and V_t for these data?")
+    raise wrong_number(value, truth, suspects, 0.004, "what are V_{t-1} and V_t for these data?", by=True)
 
 
 EXERCISES: tuple[Exercise, ...] = (

@@ -18,7 +18,7 @@ from diffcourse.algebra.simplified_loss import ASKED, eps, sigma
 from diffcourse.diffusion import loss, process
 from diffcourse.diffusion.process import expand, standard_normal_like
 from diffcourse.diffusion.schedule import linear
-from diffcourse.practice.check import Exercise, Mistake, call, compare
+from diffcourse.practice.check import Exercise, call, compare, one_number, wrong_number
 from diffcourse.practice.expression import Domain, judge
 
 Reference = tuple[Expr, dict[str, Expr]]
@@ -154,10 +154,7 @@ def min_snr(function: Any) -> str:
 
 
 def silent(guess: Any) -> str:
-    try:
-        value = float(guess)
-    except (TypeError, ValueError):
-        raise Mistake("give one number") from None
+    value = one_number(guess)
     # SNR = 1: half of the variance of x_t is signal. The implied image is sqrt(abar) x_t, for data and noise of variance one.
     keep = 0.5
     truth = (1 - keep) ** 2 + keep * (1 - keep)
@@ -168,13 +165,8 @@ def silent(guess: Any) -> str:
         "this is the root of it; the loss is a squared error": truth**0.5,
         "a silent network is not a perfect one": 0.0,
     }
-    for sentence, wrong in suspects.items():
-        if abs(value - wrong) < 1e-3:
-            raise Mistake(sentence)
-    if value != value:
-        raise Mistake("give one number")
-    how = "small" if value < truth else "large"
-    raise Mistake(f"too {how}: at SNR 1, how much of x_t is image, and which multiple of x_t goes with v = 0?")
+    look_at = "at SNR 1, how much of x_t is image, and which multiple of x_t goes with v = 0?"
+    raise wrong_number(value, truth, suspects, 1e-3, look_at)
 
 
 EXERCISES: tuple[Exercise, ...] = (

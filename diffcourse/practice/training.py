@@ -14,7 +14,7 @@ from torch import Tensor
 from diffcourse.algebra import CLAIMS
 from diffcourse.algebra.training import kappa, n
 from diffcourse.diffusion import exact, schedule
-from diffcourse.practice.check import Exercise, Mistake, call, compare, require_type
+from diffcourse.practice.check import Exercise, Mistake, call, compare, one_number, require_type, wrong_number
 from diffcourse.practice.expression import Domain, between_0_and_1, judge
 
 Reference = tuple[Expr, dict[str, Expr]]
@@ -200,10 +200,7 @@ def _decode(after: list[tuple[Tensor, Tensor]]) -> tuple[list[int], Tensor]:
 
 
 def silent_quarter(guess: Any) -> str:
-    try:
-        value = float(guess)
-    except (TypeError, ValueError):
-        raise Mistake("give one number") from None
+    value = one_number(guess)
     linear = schedule.linear()
     t, floor = linear.steps, exact.two_points().smallest_loss(linear, linear.steps)
 
@@ -219,13 +216,8 @@ def silent_quarter(guess: Any) -> str:
         "this is what the silent quarter adds; the other three have a floor": 0.25,
         "this is the loss within the quarter; the loss of the network is the mean over all t": 1.0,
     }
-    for sentence, wrong in suspects.items():
-        if abs(value - wrong) < 2e-3:
-            raise Mistake(sentence)
-    if value != value:
-        raise Mistake("give one number")
-    how = "small" if value < truth else "large"
-    raise Mistake(f"too {how}: it is a mean over all t; which quarter is silent, and how high is the floor elsewhere?")
+    look_at = "it is a mean over all t; which quarter is silent, and how high is the floor elsewhere?"
+    raise wrong_number(value, truth, suspects, 2e-3, look_at)
 
 
 EXERCISES: tuple[Exercise, ...] = (

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from diffcourse.algebra import CLAIMS
 from diffcourse.algebra.notation import symbol
 from diffcourse.nets.unet import timestep_embedding
-from diffcourse.practice.check import Exercise, Mistake, call, compare
+from diffcourse.practice.check import Exercise, Mistake, call, compare, one_number, wrong_number
 from diffcourse.practice.expression import Domain, judge
 
 Reference = tuple[Expr, dict[str, Expr]]
@@ -185,10 +185,7 @@ def u_turn(function: Any) -> str:
 
 
 def far_away(guess: Any) -> str:
-    try:
-        value = float(guess)
-    except (TypeError, ValueError):
-        raise Mistake("give one number") from None
+    value = one_number(guess)
     # Four channels of 8x8 pixels in a group; one of them grows by one.
     group = torch.zeros(4, 8, 8, dtype=torch.float64)
     before = group.mean()
@@ -202,13 +199,7 @@ def far_away(guess: Any) -> str:
         "the mean does move, if only by a little": 0.0,
         "the value moves by one; the mean is over all values of the group": 1.0,
     }
-    for sentence, wrong in suspects.items():
-        if abs(value - wrong) < 1e-5:
-            raise Mistake(sentence)
-    if value != value:
-        raise Mistake("give one number")
-    how = "small" if value < truth else "large"
-    raise Mistake(f"too {how}: what changes is one value; how many values share the mean?")
+    raise wrong_number(value, truth, suspects, 1e-5, "what changes is one value; how many values share the mean?")
 
 
 EXERCISES: tuple[Exercise, ...] = (

@@ -17,7 +17,7 @@ from diffcourse.algebra import CLAIMS
 from diffcourse.algebra.gaussians import divergence, mean_of
 from diffcourse.algebra.vae import a, m, sigma, x
 from diffcourse.diffusion.gaussian import kl_gaussians
-from diffcourse.practice.check import Exercise, Mistake, call, compare
+from diffcourse.practice.check import Exercise, Mistake, call, compare, one_number
 from diffcourse.practice.expression import Domain, judge
 
 A, SIGMA, D = Symbol("a", positive=True), Symbol("sigma", positive=True), Symbol("D", positive=True)
@@ -195,10 +195,7 @@ VARIANCES = (3.0, 1.2, 0.7, 0.4, 0.1)
 
 
 def survivors(answer: Any) -> str:
-    try:
-        value = float(answer)
-    except (TypeError, ValueError):
-        raise Mistake("give one whole number") from None
+    value = one_number(answer, "one whole number")
     noise, weight = 0.5, 2.0  # |x - f|^2 is |x - f|^2 / (2 sigma^2) for sigma^2 = 1/2
 
     def count(threshold: float) -> int:
