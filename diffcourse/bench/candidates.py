@@ -49,6 +49,11 @@ class Setting:
     channels_last: bool = False
     seed: int = 0
 
+    @property
+    def arranged(self) -> DDPMConfig:
+        """The model that the others are arranged like."""
+        return self.peer or self.config
+
 
 def comparable(config: DDPMConfig) -> DDPMConfig:
     """Our model without what the others lack: the noise is predicted, with L_simple, on the linear schedule, for no class."""
@@ -219,12 +224,10 @@ class _Sample(nn.Module):
         return self.network(x, t, return_dict=False)[0]
 
 
-def diffusers_network(setting: Setting, arranged: DDPMConfig) -> nn.Module:
+def diffusers_network(setting: Setting) -> nn.Module:
     """diffusers' UNet2DModel with the details of the published CIFAR-10 weights, and about as many weights as ours.
 
-    Args:
-        arranged: whose levels, blocks and attention it has. A patch becomes a level of its own, since diffusers works at full
-            resolution.
+    A patch becomes a level of its own, since diffusers works at full resolution.
     """
     with suppress(InputError):  # diffusers imports torchvision where it is installed, and needs it mended
         torchvision_datasets()
@@ -232,7 +235,7 @@ def diffusers_network(setting: Setting, arranged: DDPMConfig) -> nn.Module:
         from diffusers import UNet2DModel
     except ImportError:
         raise InputError("diffusers is not installed: pip install diffusers") from None
-    config = arranged
+    config = setting.arranged
     levels = (1,) * (config.patch > 1) + config.multipliers
     attention = {level + (config.patch > 1) for level in config.attention}
 
@@ -268,7 +271,7 @@ def denoising_diffusion_network(setting: Setting) -> nn.Module:
             "denoising-diffusion-pytorch is not installed: pip install denoising-diffusion-pytorch, or, to keep your torch, "
             "pip install --no-deps denoising-diffusion-pytorch einops ema-pytorch accelerate"
         ) from None
-    config = setting.peer or setting.config
+    config = setting.arranged
     levels = (1,) * (config.patch > 1) + config.multipliers
 
     def build(width: int) -> nn.Module:
@@ -294,9 +297,9 @@ def _closest(build: Callable[[int], nn.Module], setting: Setting, multiple: int)
 
 CANDIDATES: dict[str, Callable[[Setting], Candidate]] = {
     "diffcourse": lambda setting: Candidate(our_network(setting), setting),
-    "diffusers": lambda setting: Candidate(diffusers_network(setting, setting.peer or setting.config), setting),
-    "diffusers-as-ours": lambda setting: Candidate(diffusers_network(setting, setting.config), setting),
-    "diffusers-as-found": lambda setting: DiffusersAsFound(diffusers_network(setting, setting.peer or setting.config), setting),
+    "diffusers": lambda setting: Candidate(diffusers_network(setting), setting),
+    "diffusers-as-ours": lambda setting: Candidate(diffusers_network(replace(setting, peer=None)), setting),
+    "diffusers-as-found": lambda setting: DiffusersAsFound(diffusers_network(setting), setting),
     "denoising-diffusion-pytorch": lambda setting: Candidate(denoising_diffusion_network(setting), setting),
 }
 """By name: how to build each for a setting."""

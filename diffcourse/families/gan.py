@@ -152,13 +152,14 @@ def start_as_he(network: nn.Module) -> None:
     and the generator draws nearly one image.
     """
     for layer in network.modules():
+        if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            continue
+        nn.init.zeros_(layer.bias)
         if isinstance(layer, nn.ConvTranspose2d):  # PyTorch would count what leaves, and all places of the kernel
             meet = layer.weight[:, 0].numel() / math.prod(layer.stride)  # an output meets one in two along each axis
             nn.init.normal_(layer.weight, std=math.sqrt(2 / meet))
-            nn.init.zeros_(layer.bias)
-        elif isinstance(layer, nn.Conv2d | nn.Linear):
+        else:
             nn.init.kaiming_normal_(layer.weight)
-            nn.init.zeros_(layer.bias)
 
 
 class GAN(GenerativeModel):
