@@ -14,18 +14,16 @@ of one generator differ by up to 0.6, and the ratios of the means over the seeds
 
 import argparse
 import copy
-import json
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from statistics import fmean
 
 import torch
 import torch.nn.functional as F
-from beside import timed_training, weights
+from beside import timed_training, weights, write
 from torch import Tensor, nn
 
 from diffcourse import data
@@ -33,8 +31,7 @@ from diffcourse.evaluation import features, frechet, precision_recall
 from diffcourse.families import GAN
 from diffcourse.families.base import scale
 from diffcourse.presets import COMPARED
-from diffcourse.training import checkpoint
-from diffcourse.training.loop import batch_indices, hardware, versions
+from diffcourse.training.loop import batch_indices
 
 LATENT, WIDTH = 100, 48
 
@@ -108,7 +105,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--n", type=int, default=450, help="samples for each distance")
     parser.add_argument("--sets", type=int, default=4, help="such sets, whose distances are averaged")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
 
     digits, held_out = data.load("digits"), data.load("digits", "test")
@@ -173,10 +169,8 @@ def main() -> None:
         "runs": runs,
         "best reference": best,
         "ratio of mean distances to the best reference": ratios,
-        "hardware": hardware(torch.device("cpu")),
-        "versions": versions(),
     }
-    checkpoint.write_file(options.out, (json.dumps(result, indent=2) + "\n").encode())
+    write(__file__, result)
     print(f"{best} {mean(best):.3f}; ratios {ratios}; floor {floor:.3f}; weights {sizes}")
 
 

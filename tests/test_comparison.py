@@ -7,7 +7,7 @@ import signal
 import statistics
 import threading
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from safetensors.torch import load as read_tensors
 from safetensors.torch import save as tensor_bytes
 
 from diffcourse import cli, comparison
-from diffcourse.comparison import Settings, run_one
+from diffcourse.comparison import Settings, compare, run_one
 from diffcourse.comparison.report import Cell, floors, rows
 from diffcourse.comparison.run import extract_real, read_real
 from diffcourse.data import load
@@ -106,6 +106,15 @@ def test_real_features_are_extracted_once(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(features, "extract", lambda net, images, batch: seen.append(len(images)) or extract(net, images, batch))
     run_one(TINY, "gan", 1, tmp_path)
     assert seen == [TINY.n]  # the samples only
+
+
+def test_nothing_is_extracted_when_all_runs_are_done(tmp_path: Path) -> None:
+    done = replace(TINY, families=("gan",), seeds=(0,))
+    result = run_one(done, "gan", 0, tmp_path)
+    (tmp_path / "features.safetensors").unlink()
+    (tmp_path / "settings.json").write_text(json.dumps(asdict(done)))
+    assert compare(done, tmp_path)["runs"] == [result]
+    assert not (tmp_path / "features.safetensors").exists()
 
 
 def test_kept_features_change_no_number(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from diffcourse.errors import InputError
 from diffcourse.families.base import from_levels, level_value, to_levels, unscale
 from diffcourse.families.decoders import discretised_logistic_log_prob
 from diffcourse.families.pixelcnn import GatedStack, MaskedConv2d, PixelCNN, PlainStack, conv_mask, receptive_field
-from diffcourse.presets import COMPARED
 
 TINY = PixelCNNConfig(height=4, width=5, levels=5, mixtures=3, features=6, layers=3, head=9, first_kernel=5)
 BOTH = pytest.mark.parametrize("output", ["softmax", "logistics"])
@@ -392,9 +391,3 @@ def test_images_of_another_shape_or_other_levels_are_refused() -> None:
         model.loss(torch.zeros(2, 3, 4, 5, dtype=torch.uint8), generator=seeded())
     with pytest.raises(InputError, match="other values than 5 evenly spaced grey levels"):
         model.bits_per_dim(torch.full((1, 1, 4, 5), 3, dtype=torch.uint8))
-
-
-@pytest.mark.parametrize(("data", "weights"), [("digits", 190_369), ("mnist", 1_084_456), ("toy", 20_000)])
-def test_what_is_compared_is_as_large_as_the_others(data: str, weights: int) -> None:
-    config, _ = COMPARED["pixelcnn"][data]
-    assert abs(sum(p.numel() for p in PixelCNN(config).parameters()) / weights - 1) < 0.05

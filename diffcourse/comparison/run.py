@@ -115,7 +115,8 @@ def compare(
     # A process for each run: what it holds in memory at most is then that run's.
     with ProcessPoolExecutor(processes, mp_context=spawn, max_tasks_per_child=1) as pool:
         try:
-            pool.submit(extract_real, settings, out, device, threads).result()  # once, before all runs want them at a time
+            if not all((_folder(out, *run) / "result.json").exists() for run in waiting):
+                pool.submit(extract_real, settings, out, device, threads).result()  # once, before all runs want them at a time
             jobs = [pool.submit(run_one, settings, family, seed, out, device, threads) for family, seed in waiting]
             for job in as_completed(jobs):
                 result = job.result()
@@ -141,7 +142,7 @@ def run_one(settings: Settings, family: str, seed: int, out: str | Path, device:
     The result: family, seed, parameters, steps; training seconds, operations and memory; and for each way to draw samples
     the seconds an image takes and the distances; bits per dimension with their standard error.
     """
-    folder = Path(out) / f"{family}-{seed}"
+    folder = _folder(out, family, seed)
     if (folder / "result.json").exists():
         return json.loads((folder / "result.json").read_text())
     torch.set_num_threads(threads)
@@ -249,6 +250,10 @@ def measure(
         bits = evaluation.likelihood(model, held_out.images[chosen], generator=generator)
         found |= {"bits": round(bits.total, 4), "bits_error": round(bits.total_error, 4)}
     return found
+
+
+def _folder(out: str | Path, family: str, seed: int) -> Path:
+    return Path(out) / f"{family}-{seed}"
 
 
 def _budget(settings: Settings, operations: float) -> dict[str, Any]:
