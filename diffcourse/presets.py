@@ -139,7 +139,7 @@ COMPARED: dict[str, dict[str, tuple[ImageConfig, TrainConfig]]] = {
         ),
     },
 }
-"""What stands for each family in a comparison, on each data set: models of nearly as many weights, but for the toys (20,000 to 46,000)."""
+"""What stands for each family in a comparison, on each data set: models of nearly as many weights, but for the toys."""
 
 
 BUDGETS: dict[str, dict[str, float]] = {

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from diffcourse import measured
 from diffcourse.errors import InputError
@@ -66,7 +67,6 @@ def test_the_ablation_is_that_of_the_program() -> None:
 
 def test_the_parts_are_really_taken_out() -> None:
     """Each change reaches the function: the network computes something else afterwards, from the same weights."""
-    import torch
     from ablation import FULL, VARIANTS, DDPM, never_halved, no_skips, no_time
 
     def awake() -> DDPM:
@@ -99,3 +99,19 @@ def test_the_parts_are_really_taken_out() -> None:
         layer.register_forward_hook(lambda module, inputs, output: sizes.append(tuple(output.shape[2:])))
     flat(x, t)
     assert set(sizes) == {(8, 8)}
+
+
+def test_images_that_belong_to_a_result_are_real_ones_and_draws_of_each_family() -> None:
+    from diffcourse.families import FAMILIES
+
+    drawn = measured.images("mnist-compare")
+    assert set(drawn) == {"real", *FAMILIES}
+    for images in drawn.values():
+        assert images.dtype == torch.uint8 and images.shape[1:] == (1, 28, 28) and images.float().std() > 10
+
+
+def test_a_result_without_images_says_so() -> None:
+    with pytest.raises(InputError, match="no images belong to the result 'toys'"):
+        measured.images("toys")
+    with pytest.raises(InputError, match="unknown result 'toy'"):
+        measured.images("toy")
