@@ -58,6 +58,7 @@ def runs(learned_variance: bool, max_calls: int = 100) -> list[Run]:
         found += [Run("heun", steps, spacing) for steps in (25, 10, 5, 3)]  # 2 steps - 1 calls
         found += [Run("dpm-solver", steps, spacing) for steps in (50, 20, 15, 10, 5)]
     found += [Run("sde-dpm-solver", steps) for steps in (100, 50, 20, 10, 5)]
+    found += [Run("sde-dpm-solver", steps, "log-SNR") for steps in (50, 20, 10, 5)]
     return found[:1] + [run for run in found[1:] if run.calls <= max_calls]
 
 

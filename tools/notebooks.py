@@ -200,7 +200,7 @@ def execute(item: Draft, root: Path, patterns: list[tuple[str, str]]) -> float:
         resources={"metadata": {"path": str(folder)}},
     )
     try:
-        client.execute()
+        client.execute(env=os.environ | {"OMP_NUM_THREADS": "1"})  # as for the book: on a busy machine two threads wait actively
     except CellExecutionError as problem:
         reason = f"{problem.ename}: {(problem.evalue.splitlines() or [''])[0]}"
     except CellTimeoutError:
