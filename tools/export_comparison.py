@@ -41,7 +41,10 @@ def main() -> None:
     found = json.loads(path.read_text())
     settings = found["settings"]
     data, seed = settings["data"], settings["seeds"][0]
-    command = f"diffcourse compare --data {data} --equal {settings['equal']} --budget {settings['budget']:g}"
+    command = (
+        f"diffcourse compare --data {data} --seeds {','.join(map(str, settings['seeds']))} --equal {settings['equal']} "
+        f"--budget {settings['budget']:g} --n {settings['n']} --n-bits {settings['n_bits']}"
+    )
     try:
         checkpoint.write_file(
             measured.FOLDER / f"{data}-compare.json", (json.dumps({"command": command, **found}, indent=1) + "\n").encode()
