@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "presets": {"errors", "config"},
     "bench": {ALL, "errors", "config", "data", "diffusion", "families", "training"},
     "comparison": {ALL, "errors", "config", "data", "families", "training", "evaluation", "presets"},
-    "measured": {"errors"},
+    "measured": {"torch", "safetensors", "errors"},
     "cli": {
         ALL, "diffcourse", "errors", "config", "data", "families", "training", "evaluation", "show", "weights", "presets", "bench",
         "comparison",
