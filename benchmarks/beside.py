@@ -52,11 +52,11 @@ def best_mean_bits(runs: list[dict]) -> dict[str, float]:
     return {name: min(sum(bits) / len(bits) for bits in of_rates.values()) for name, of_rates in found.items()}
 
 
-def write(program: str, result: dict, **peer: str) -> None:
+def write(program: str, result: dict, peer: dict[str, str]) -> None:
     """The result as JSON beside the program, with the machine and the versions.
 
     Args:
-        peer: the other implementation's version by its name, if it has one.
+        peer: the other implementation's version by its name.
     """
     result = {**result, "hardware": hardware(torch.device("cpu")), "versions": {**versions(), **peer}}
     checkpoint.write_file(Path(program).with_suffix(".json"), (json.dumps(result, indent=2) + "\n").encode())

@@ -170,7 +170,7 @@ def main() -> None:
         "best reference": best,
         "ratio of mean distances to the best reference": ratios,
     }
-    write(__file__, result)
+    write(__file__, result, {})  # the reference is written above, so it has no version
     print(f"{best} {mean(best):.3f}; ratios {ratios}; floor {floor:.3f}; weights {sizes}")
 
 

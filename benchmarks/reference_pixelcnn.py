@@ -90,7 +90,7 @@ def main() -> None:
         "mean_bits_per_dim": {name: round(value, 4) for name, value in best.items()},
         "runs": runs,
     }
-    write(__file__, result, **{"pytorch-generative": commit})
+    write(__file__, result, {"pytorch-generative": commit})
     print(f"held-out bits per dimension, ours over theirs: {result['ratio']}")
 
 

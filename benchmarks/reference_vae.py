@@ -187,7 +187,7 @@ def main() -> None:
         "runs": runs,
         "search": search,
     }
-    write(__file__, result, pythae=version("pythae"))
+    write(__file__, result, {"pythae": version("pythae")})
     print(
         f"held-out bits per dimension, ours over pythae's: {result['ratio_to_pythae']}, "
         f"over pythae's networks in our model: {result['ratio_to_pythaes_networks']}"

@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from diffcourse import evaluation, measured, weights
-from diffcourse.comparison.run import WAYS
+from diffcourse.comparison.run import WAYS, run_folder
 from diffcourse.data import load
 from diffcourse.errors import InputError
 from diffcourse.training import checkpoint
@@ -52,12 +52,12 @@ def main() -> None:
         first = {run["family"]: run for run in found["runs"] if run["seed"] == seed}
         if options.draws:
             real = load(data, "test", root=options.root).images[: options.draws]
-            images = {"real": real} | {family: draws(options.out / f"{family}-{seed}", options.draws) for family in first}
+            images = {"real": real} | {family: draws(run_folder(options.out, family, seed), options.draws) for family in first}
             checkpoint.write_file(measured.FOLDER / f"{data}-compare.safetensors", save(images))
         else:
             for family, run in first.items():
                 metrics = {"samples": run["samples"], "bits": run["bits"], "bits_error": run["bits_error"]}
-                weights.export(options.out / f"{family}-{seed}", f"{data}-{family}", metrics)
+                weights.export(run_folder(options.out, family, seed), f"{data}-{family}", metrics)
     except InputError as error:
         parser.error(str(error))
     print(f"wrote {data}-compare.json and {'draws' if options.draws else 'weights'} of {', '.join(first)}")

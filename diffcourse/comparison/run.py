@@ -115,7 +115,7 @@ def compare(
     # A process for each run: what it holds in memory at most is then that run's.
     with ProcessPoolExecutor(processes, mp_context=spawn, max_tasks_per_child=1) as pool:
         try:
-            if not all((_folder(out, *run) / "result.json").exists() for run in waiting):
+            if not all((run_folder(out, *run) / "result.json").exists() for run in waiting):
                 pool.submit(extract_real, settings, out, device, threads).result()  # once, before all runs want them at a time
             jobs = [pool.submit(run_one, settings, family, seed, out, device, threads) for family, seed in waiting]
             for job in as_completed(jobs):
@@ -136,13 +136,18 @@ def compare(
     return comparison
 
 
+def run_folder(out: str | Path, family: str, seed: int) -> Path:
+    """Where a comparison keeps the run of a family with a seed."""
+    return Path(out) / f"{family}-{seed}"
+
+
 def run_one(settings: Settings, family: str, seed: int, out: str | Path, device: str = "cpu", threads: int = 1) -> dict | None:
     """Train and measure one model, or read what was measured before; None if a signal ended the training, which is saved.
 
     The result: family, seed, parameters, steps; training seconds, operations and memory; and for each way to draw samples
     the seconds an image takes and the distances; bits per dimension with their standard error.
     """
-    folder = _folder(out, family, seed)
+    folder = run_folder(out, family, seed)
     if (folder / "result.json").exists():
         return json.loads((folder / "result.json").read_text())
     torch.set_num_threads(threads)
@@ -250,10 +255,6 @@ def measure(
         bits = evaluation.likelihood(model, held_out.images[chosen], generator=generator)
         found |= {"bits": round(bits.total, 4), "bits_error": round(bits.total_error, 4)}
     return found
-
-
-def _folder(out: str | Path, family: str, seed: int) -> Path:
-    return Path(out) / f"{family}-{seed}"
 
 
 def _budget(settings: Settings, operations: float) -> dict[str, Any]:
