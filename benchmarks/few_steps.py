@@ -36,11 +36,12 @@ class Run(NamedTuple):
     steps: int
     spacing: str = "t"
     """What the steps are evenly spaced in: "t" or "log-SNR"."""
-    options: dict[str, str] = {}
+    options: dict[str, str | float] = {}
 
     @property
     def name(self) -> str:
-        return " ".join([self.sampler, *self.options.values()])
+        marks = [value if isinstance(value, str) else f"{key} = {value:g}" for key, value in self.options.items()]
+        return " ".join([self.sampler, *marks])
 
     @property
     def calls(self) -> int:
@@ -59,6 +60,7 @@ def runs(learned_variance: bool, max_calls: int = 100) -> list[Run]:
         found += [Run("dpm-solver", steps, spacing) for steps in (50, 20, 15, 10, 5)]
     found += [Run("sde-dpm-solver", steps) for steps in (100, 50, 20, 10, 5)]
     found += [Run("sde-dpm-solver", steps, "log-SNR") for steps in (50, 20, 10, 5)]
+    found += [Run("sde-dpm-solver", steps, options={"eta": 1.2}) for steps in (100, 50, 20, 10, 5)]
     return found[:1] + [run for run in found[1:] if run.calls <= max_calls]
 
 
@@ -133,7 +135,7 @@ def main() -> None:
         rows.append({"sampler": run.name, "spacing": run.spacing, "steps": run.steps, "calls": calls, "distance": distances})
         mean = sum(distances) / len(distances)
         seconds = time.monotonic() - started
-        print(f"{run.name:16} even in {run.spacing:7} {calls:5d} calls: {mean:8.4f}, {seconds:.0f} s", flush=True)
+        print(f"{run.name:24} even in {run.spacing:7} {calls:5d} calls: {mean:8.4f}, {seconds:.0f} s", flush=True)
 
     if floor is None:
         parser.error("everything is measured already: leave out --keep to measure it again")

@@ -203,6 +203,18 @@ def test_samplers_of_second_order_step_evenly_in_log_snr(sampler: str, schedule:
     assert torch.equal(found, SAMPLERS[sampler][0](model.schedule, model.denoiser(), x_T, steps=times).clamp(-1, 1))
 
 
+@pytest.mark.parametrize(("sampler", "eta", "same_as"), [
+    ("ddim", 0.0, "ddim"), ("dpm-solver", 0.0, "dpm-solver"), ("sde-dpm-solver", 1.0, "sde-dpm-solver"), ("ddim", 1.0, "ddpm"),
+])
+def test_eta_is_handed_on(model: DDPM, sampler: str, eta: float, same_as: str) -> None:
+    found, expected, other = (
+        model.sample(3, generator=seeded(1), sampler=kind, steps=5, eta=choice)
+        for kind, choice in ((sampler, eta), (same_as, None), (sampler, 0.5))
+    )
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert not torch.allclose(found, other, atol=1e-2)
+
+
 def test_ddim_takes_fifty_steps_when_not_told() -> None:
     model = DDPM(replace(TINY, T=60)).eval()
     reached: list[int] = []
@@ -246,6 +258,10 @@ def test_dropout_does_not_disturb_samples_in_eval_mode() -> None:
         ({"steps": 0}, "steps = 0"),
         ({"steps": 13}, "steps = 13"),
         ({"steps": 13, "sampler": "ddim"}, "steps = 13"),
+        ({"eta": 1.0}, "eta = 1: the sampler ddpm has no choice of it; take ddim"),
+        ({"eta": 1.0, "sampler": "heun"}, "eta = 1: the sampler heun"),
+        ({"eta": 1.2, "sampler": "ddim"}, "eta = 1.2: DDIM takes at most 1"),
+        ({"eta": -1.0, "sampler": "sde-dpm-solver"}, "eta = -1: eta is at least 0"),
     ],
     ids=str,
 )

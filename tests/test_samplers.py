@@ -311,10 +311,15 @@ def test_unknown_sigma_is_refused() -> None:
         sample_ddpm(SOME, toy, noise(2, 3), generator=seeded(), sigma="big")
 
 
-@pytest.mark.parametrize(("eta", "generator"), [(-0.1, seeded()), (-0.1, None), (0.5, None)])
+@pytest.mark.parametrize(("eta", "generator"), [(-0.1, seeded()), (-0.1, None), (0.5, None), (math.inf, seeded()), (math.nan, seeded())])
 def test_eta_and_generator_must_fit(eta: float, generator: torch.Generator | None) -> None:
     with pytest.raises(InputError, match=f"eta = {eta}"):
         sample_ddim(SOME, toy, noise(2, 3), steps=5, eta=eta, generator=generator)
+
+
+def test_ddim_has_no_room_for_more_noise_than_ddpm() -> None:
+    with pytest.raises(InputError, match="eta = 1.2: DDIM takes at most 1"):
+        sample_ddim(SOME, toy, noise(2, 3), steps=5, eta=1.2, generator=seeded())
 
 
 # The law of what comes out, with exact denoisers
@@ -330,14 +335,20 @@ def mixture_1d(weight: list[float], mean: list[float], std: float) -> GaussianMi
 
 
 @pytest.mark.parametrize("steps", [1, 3, 10, T])
-def test_one_point_is_hit_and_the_way_there_is_q(steps: int) -> None:
-    """For data of one point beta-tilde is the exact variance: every state has the law q(x_s | x_0), for any steps."""
+@pytest.mark.parametrize(
+    ("sampler", "options"),
+    [(sample_ddpm, {}), (sample_dpm_solver, {"eta": 0.5}), (sample_dpm_solver, {"eta": 1.2})],
+    ids=["ddpm", "dpm-solver, eta = 0.5", "dpm-solver, eta = 1.2"],
+)
+def test_one_point_is_hit_and_the_way_there_is_q(sampler: Sampler, options: dict[str, float], steps: int) -> None:
+    """For data of one point every state has the law q(x_s | x_0), for any steps: DDPM's beta-tilde is the exact variance
+    then, and DPM-Solver++ removes as much of the old noise as it adds, for every eta."""
     n, point = 20_000, 0.4
     marginals: dict[int, Tensor] = {}
     x_T = process.q_sample(SOME, torch.full((n, 1), point, dtype=torch.float64), T, noise(n, 1))
-    result = sample_ddpm(
+    result = sampler(
         SOME, exact(mixture_1d([1.0], [point], 0.0), SOME), x_T, generator=seeded(), steps=steps,
-        watch=lambda s, x, x0_hat: marginals.update({s: x.clone()}),
+        watch=lambda s, x, x0_hat: marginals.update({s: x.clone()}), **options,
     )
     assert torch.allclose(result, torch.full_like(result, point), rtol=1e-10)
     del marginals[0]

@@ -86,6 +86,9 @@ def add_sampling(command: argparse.ArgumentParser) -> None:
         "--sampler", help="of a diffusion model: ddpm, ddim, heun, dpm-solver or sde-dpm-solver (default: ddpm)"
     )
     command.add_argument("--steps", type=int, help="of the sampler (default: T for ddpm, 50 ddim, 25 heun, 20 the others)")
+    command.add_argument(
+        "--eta", type=float, help="fresh noise of ddim and dpm-solver (default: 0, none) or sde-dpm-solver (1, as much as ddpm)"
+    )
     command.add_argument("--guidance", type=float, help="above 1: more typical of the class, of a model that knows classes")
     command.add_argument("--temperature", type=float, help="of a flow or a PixelCNN; below 1: more usual images (default: 1)")
 
@@ -96,7 +99,7 @@ def sampling_options(options: argparse.Namespace, model: GenerativeModel) -> dic
     Raises:
         InputError: for an option that the model's family does not have.
     """
-    given = {name: getattr(options, name) for name in ("sampler", "steps", "guidance", "temperature")}
+    given = {name: getattr(options, name) for name in ("sampler", "steps", "eta", "guidance", "temperature")}
     given = {name: value for name, value in given.items() if value is not None}
     known = signature(model.sample).parameters
     if unknown := [name for name in given if name not in known]:

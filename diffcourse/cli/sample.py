@@ -21,6 +21,7 @@ examples:
   diffcourse sample digits --n 128 --out samples.png
   diffcourse sample runs/digits --n 1000 --sampler ddim --steps 50 --out samples.npy
   diffcourse sample mnist --n 80 --class 0,1,2,3,4,5,6,7,8,9 --guidance 2 --sampler dpm-solver --out samples.png
+  diffcourse sample mnist --n 80 --sampler sde-dpm-solver --eta 1.2 --out samples.png
 
 The .npy holds one uint8 array [N, C, H, W] with values from 0 to 255.
 """

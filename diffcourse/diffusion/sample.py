@@ -125,7 +125,7 @@ def sample_ddim(
         x_T: the starting noise, [B, ...].
         generator: needed when eta > 0.
         steps: see `Steps`.
-        eta: 0 is deterministic, 1 has the noise of DDPM with sigma = "posterior".
+        eta: 0 is deterministic, 1 has the noise of DDPM with sigma = "posterior". More than that would leave no room for the old.
         clip: hold x0_hat in [-1, 1].
         rederive_eps: after clipping, use the eps that belongs to the clipped x0_hat. Without it x0_hat and eps no longer
             add up to x_t, and the walk leaves the marginals q(x_t) in few-step sampling.
@@ -143,7 +143,7 @@ def sample_ddim(
             x = x + variance.sqrt().to(x) * standard_normal_like(x, generator)
         return x
 
-    _check_eta(eta, generator)
+    _check_eta(eta, generator, most=1.0)
     return _walk(schedule, predict_eps, x_T, steps, step, clip, watch, rederive_eps)
 
 
@@ -197,7 +197,7 @@ def sample_dpm_solver(
 
     Args:
         eta: 0 is deterministic. 1 is what Lu et al. call SDE-DPM-Solver++ (2M), equation 18: DDPM with sigma = "posterior" whose
-            guess is continued.
+            guess is continued. Above 1 there is more fresh noise than DDPM's, and so much less of the old.
     """
     before: tuple[Tensor, float] | None = None  # the guess of the step before, and half the log-SNR there
 
@@ -286,9 +286,11 @@ def _walk(
     return x
 
 
-def _check_eta(eta: float, generator: torch.Generator | None) -> None:
-    if eta < 0 or (eta > 0 and generator is None):
+def _check_eta(eta: float, generator: torch.Generator | None, most: float = math.inf) -> None:
+    if not 0 <= eta < math.inf or (eta > 0 and generator is None):
         raise InputError(f"eta = {eta:g}: eta is at least 0, and above 0 a generator must be given")
+    if eta > most:
+        raise InputError(f"eta = {eta:g}: DDIM takes at most {most:g}; with DPM-Solver++ there may be more fresh noise")
 
 
 def _times(T: int, steps: Steps | None) -> list[int]:

@@ -1,5 +1,6 @@
 """The denoising diffusion probabilistic model: a U-Net, a schedule, a loss, samplers. Ho et al. (2020)."""
 
+from inspect import signature
 from typing import get_args
 
 import torch
@@ -128,6 +129,7 @@ class DDPM(GenerativeModel):
         generator: torch.Generator,
         sampler: str = "ddpm",
         steps: int | None = None,
+        eta: float | None = None,
         guidance: float = 1.0,
         x_T: Tensor | None = None,
         watch: Watch | None = None,
@@ -140,17 +142,22 @@ class DDPM(GenerativeModel):
             sampler: one of `diffusion.sample.SAMPLERS`; "ddpm" is Ho et al.'s algorithm 2.
             steps: how many steps: T for ddpm and the sampler's own default when left out. Even in t for ddpm and ddim; even in
                 the log-SNR for the two of second order, for which those that fall together count once.
+            eta: how much fresh noise ddim, dpm-solver and sde-dpm-solver add, 0 none and 1 as much as DDPM; left out, 1 for
+                sde-dpm-solver and 0 for the other two. The other samplers have no such choice.
             guidance: see `denoiser`.
             x_T: the starting noise, [n, C, H, W]; drawn from the generator when left out.
             watch: called after each step, see `diffusion.sample.Watch`.
             progress: called after each step with (steps done, steps in all).
 
         Raises:
-            InputError: for n < 1, an unknown sampler, steps outside 1..T, or labels that the model does not know.
+            InputError: for n < 1, an unknown sampler, steps outside 1..T, an eta that the sampler does not take, or labels that
+                the model does not know.
         """
         checks.at_least_one(n)
         steps = self.steps_of(sampler, steps)
         walk, _, log_snr = SAMPLERS[sampler]
+        if eta is not None and "eta" not in signature(walk).parameters:
+            raise InputError(f"eta = {eta:g}: the sampler {sampler} has no choice of it; take ddim, dpm-solver or sde-dpm-solver")
         even = even_in_log_snr(self.schedule, steps) if log_snr else subsequence(self.schedule.T, steps)
         like = next(self.parameters())
         if x_T is None:
@@ -171,6 +178,7 @@ class DDPM(GenerativeModel):
 
         predict = self.denoiser(labels, guidance)
         extra = {"sigma": "learned"} if self.config.learned_variance and sampler == "ddpm" else {}
+        extra |= {} if eta is None else {"eta": eta}
         x = walk(self.schedule, predict, x_T, generator=generator, steps=even, watch=watch_and_count, **extra)
         return x.clamp(-1, 1)
 
