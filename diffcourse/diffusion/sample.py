@@ -143,7 +143,9 @@ def sample_ddim(
             x = x + variance.sqrt().to(x) * standard_normal_like(x, generator)
         return x
 
-    _check_eta(eta, generator, most=1.0)
+    _check_eta(eta, generator)
+    if eta > 1:
+        raise InputError(f"eta = {eta:g}: DDIM takes at most 1; with DPM-Solver++ there may be more fresh noise")
     return _walk(schedule, predict_eps, x_T, steps, step, clip, watch, rederive_eps)
 
 
@@ -286,11 +288,9 @@ def _walk(
     return x
 
 
-def _check_eta(eta: float, generator: torch.Generator | None, most: float = math.inf) -> None:
+def _check_eta(eta: float, generator: torch.Generator | None) -> None:
     if not 0 <= eta < math.inf or (eta > 0 and generator is None):
         raise InputError(f"eta = {eta:g}: eta is at least 0, and above 0 a generator must be given")
-    if eta > most:
-        raise InputError(f"eta = {eta:g}: DDIM takes at most {most:g}; with DPM-Solver++ there may be more fresh noise")
 
 
 def _times(T: int, steps: Steps | None) -> list[int]:

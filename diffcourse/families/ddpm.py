@@ -156,8 +156,6 @@ class DDPM(GenerativeModel):
         checks.at_least_one(n)
         steps = self.steps_of(sampler, steps)
         walk, _, log_snr = SAMPLERS[sampler]
-        if eta is not None and "eta" not in signature(walk).parameters:
-            raise InputError(f"eta = {eta:g}: the sampler {sampler} has no choice of it; take ddim, dpm-solver or sde-dpm-solver")
         even = even_in_log_snr(self.schedule, steps) if log_snr else subsequence(self.schedule.T, steps)
         like = next(self.parameters())
         if x_T is None:
@@ -178,7 +176,10 @@ class DDPM(GenerativeModel):
 
         predict = self.denoiser(labels, guidance)
         extra = {"sigma": "learned"} if self.config.learned_variance and sampler == "ddpm" else {}
-        extra |= {} if eta is None else {"eta": eta}
+        if eta is not None:
+            if "eta" not in signature(walk).parameters:
+                raise InputError(f"eta = {eta:g}: the sampler {sampler} has no choice of it; take ddim, dpm-solver or sde-dpm-solver")
+            extra["eta"] = eta
         x = walk(self.schedule, predict, x_T, generator=generator, steps=even, watch=watch_and_count, **extra)
         return x.clamp(-1, 1)
 
